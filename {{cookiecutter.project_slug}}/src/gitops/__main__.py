@@ -1,0 +1,113 @@
+"""`gitops`: one command for each step of the workflows, the same on a laptop."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from gitops.shell import Stop, say
+
+REVIEW = Path("review/review.json")
+
+
+def main() -> None:
+    """Run one command: 0 done, 1 blocked, 2 could not be done (with one sentence on why and what to do)."""
+    arguments = _parser().parse_args()
+    command: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        code = command(arguments)
+    except Stop as stop:
+        say_error(str(stop))
+        code = 2
+    sys.exit(code)
+
+
+def say_error(sentence: str) -> None:
+    """Say what is wrong where people look: the terminal, and on GitHub the run's annotations."""
+    print(f"error: {sentence}", file=sys.stderr)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        say("::error::" + sentence.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("gitops", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    add = commands.add_parser("review", help="compare this model with the champion, on the same rows, and report")
+    add.add_argument("--base", help="commit that holds the champion (default: where this branch left main)")
+    add.add_argument(
+        "--out", type=Path, default=REVIEW.parent, help="folder for report.md and review.json (default: %(default)s)"
+    )
+    add.set_defaults(run=_review)
+
+    add = commands.add_parser("comment", help="write the review as the pull request's one comment")
+    add.add_argument("--pull-request", type=int, required=True, metavar="NUMBER")
+    add.add_argument("--review", type=Path, default=REVIEW, help="(default: %(default)s)")
+    add.set_defaults(run=_comment)
+
+    add = commands.add_parser("verdict", help="say whether the review allows the merge: exit code 0 yes, 1 no")
+    add.add_argument("--review", type=Path, default=REVIEW, help="(default: %(default)s)")
+    add.set_defaults(run=_verdict)
+
+    add = commands.add_parser("lock", help="is dvc.lock fresh, and does the data remote hold what it names?")
+    add.set_defaults(run=_lock)
+
+    add = commands.add_parser("store", help="send data and models to the data remote, or bring them here")
+    add.add_argument(
+        "direction",
+        choices=("pull", "push"),
+        help="pull: mount and update the Git store; push: send everything that dvc.lock names",
+    )
+    add.set_defaults(run=_store)
+
+    add = commands.add_parser(
+        "release", help="release the commit that is checked out, or finish an interrupted release"
+    )
+    add.add_argument("--dry-run", action="store_true", help="print the version and why, and do nothing")
+    add.set_defaults(run=_release)
+    return parser
+
+
+# Each command imports what it needs when it runs: `comment` and `verdict` work without any installed package.
+
+
+def _review(arguments: argparse.Namespace) -> int:
+    from gitops.review import review
+
+    return review(arguments.base, arguments.out)
+
+
+def _comment(arguments: argparse.Namespace) -> int:
+    from gitops.verdict import comment
+
+    return comment(arguments.review, arguments.pull_request)
+
+
+def _verdict(arguments: argparse.Namespace) -> int:
+    from gitops.verdict import verdict
+
+    return verdict(arguments.review, os.environ.get("NEEDS", ""))
+
+
+def _lock(_: argparse.Namespace) -> int:
+    from gitops import lock
+
+    return lock.report()
+
+
+def _store(arguments: argparse.Namespace) -> int:
+    from gitops import store
+
+    (store.push if arguments.direction == "push" else store.pull)()
+    return 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from gitops.release import release
+
+    return release(dry_run=arguments.dry_run)
+
+
+if __name__ == "__main__":
+    main()

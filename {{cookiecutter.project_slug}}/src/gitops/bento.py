@@ -1,0 +1,104 @@
+"""Build the Bento: exactly the files that pyproject.toml names, with the locked serving environment."""
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from gitops.project import Project, locked
+from gitops.shell import Stop, run
+
+EXPORT = (
+    "uv",
+    "export",
+    "--locked",
+    "--quiet",
+    "--only-group",
+    "serve",
+    "--no-emit-project",
+    "--no-annotate",
+    "--no-header",
+)
+
+
+def identity(project: Project) -> str:
+    """Return the SHA-256 of all that a release holds: each named file, and the locked serving environment."""
+    parts = [
+        f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}"
+        for name in sorted(project.bento_files)
+        if name != project.model
+    ]
+    parts += [f"model {locked(Path('dvc.lock').read_text())[project.model]}", run(*EXPORT)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def build(project: Project, version: str, labels: dict[str, str], out: Path) -> Path:
+    """Build version `version` and return the path of the exported `.bento` file in `out`.
+
+    The build runs in a folder which holds only the named files: BentoML takes all that it finds there (a `.env`, the
+    data, DVC's cache), asks no `.gitignore`, and does not mind that a named file is missing.
+
+    Raises:
+        Stop: a named file is missing, the model is not the locked one, or the Bento holds other files than it should.
+    """
+    target = out / f"{project.name}-{version}.bento"
+    if missing := [name for name in project.bento_files if not Path(name).is_file()]:
+        raise Stop(
+            f"{missing[0]} is missing, so nothing was built: run `uv run dvc pull {missing[0]}`, or `uv run dvc repro`"
+        )
+    _verify(project)
+    with TemporaryDirectory() as folder:
+        stage = Path(folder, "stage")
+        for name in project.bento_files:
+            (stage / _inside(name)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, stage / _inside(name))
+        (stage / "requirements.txt").write_text(run(*EXPORT) + "\n")
+        (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(project, labels)))
+        env = os.environ | {
+            "BENTOML_HOME": str(Path(folder, "home")),
+            "BENTOML_DO_NOT_TRACK": "1",
+            "PYTHONPATH": str(stage),
+        }
+        bentoml = (sys.executable, "-m", "bentoml")
+        run(*bentoml, "build", "--version", version, str(stage), cwd=stage, env=env)
+        _assert_files(project, Path(folder, "home/bentos", project.name, version, "src"))
+        out.mkdir(parents=True, exist_ok=True)
+        partial = Path(folder, target.name)
+        run(*bentoml, "export", f"{project.name}:{version}", str(partial), env=env)
+        shutil.move(partial, target)
+    return target
+
+
+def _verify(project: Project) -> None:
+    """The file on disk must be the one that was reviewed: `dvc.lock` names it by hash."""
+    with Path(project.model).open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != locked(Path("dvc.lock").read_text()).get(project.model):
+        raise Stop(f"{project.model} is not the model that dvc.lock names: run `uv run dvc checkout {project.model}`")
+
+
+def _inside(name: str) -> str:
+    """The Bento has no `src/` folder: what is imported lies at its root."""
+    return name.removeprefix("src/")
+
+
+def _bentofile(project: Project, labels: dict[str, str]) -> dict[str, object]:
+    return {
+        "service": project.service,
+        "name": project.name,
+        "labels": labels,
+        "include": [_inside(name) for name in project.bento_files],
+        "python": {"requirements_txt": "requirements.txt", "lock_packages": False},
+    }
+
+
+def _assert_files(project: Project, source: Path) -> None:
+    """BentoML reports success whatever it packed."""
+    found = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    expected = {_inside(name) for name in project.bento_files}
+    if found != expected:
+        raise Stop(f"the Bento does not hold what it should: {', '.join(sorted(found ^ expected)[:5])}")

@@ -1,0 +1,51 @@
+"""Where the factory meets the model: `[tool.gitops]` in pyproject.toml, and DVC's files."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gitops.shell import Stop
+
+
+@dataclass(frozen=True)
+class Project:
+    """The names that differ from one model repository to the next; paths are relative to its root."""
+
+    name: str
+    score: str
+    rows: str
+    predictions: str
+    metrics: str
+    model: str
+    data: str
+    contract: str
+    service: str
+    bento_files: tuple[str, ...]
+
+
+def load() -> Project:
+    """Read `[tool.gitops]` of the project in the current folder.
+
+    Raises:
+        Stop: this is not the root of a model repository, or a setting is missing.
+    """
+    try:
+        pyproject = tomllib.loads(Path("pyproject.toml").read_text())
+        tool = dict(pyproject["tool"]["gitops"])
+        bento = tool.pop("bento")
+        return Project(
+            pyproject["project"]["name"], service=bento["service"], bento_files=tuple(bento["files"]), **tool
+        )
+    except FileNotFoundError:
+        raise Stop("there is no pyproject.toml here: run this from the root of the model repository") from None
+    except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+        raise Stop(f"pyproject.toml has no usable [tool.gitops] ({error}): compare it with the template's") from None
+
+
+def locked(text: str | None) -> dict[str, str]:
+    """Return path -> MD5 of everything that a `dvc.lock` (its text) says the stages made."""
+    stages: dict[str, Any] = (yaml.safe_load(text or "") or {}).get("stages", {})
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}

@@ -1,0 +1,180 @@
+"""A merge becomes a release: version, Bento, annotated tag, GitHub release. What is already done is not done again."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gitops import bento, contract, github, lock, store
+from gitops.git import git, has_origin, remote_env, show
+from gitops.project import Project, load, locked
+from gitops.shell import Stop, dvc, run, say, stream
+
+OUT = Path("dist")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is released: `commit` carries the tag; a later commit with the same identity shares it."""
+
+    tag: str
+    version: str
+    commit: str
+    identity: str
+    reason: str
+    tagged: bool
+
+
+def release(*, dry_run: bool = False) -> int:
+    """Release the commit that is checked out, or finish a release that was interrupted."""
+    project = load()
+    if project.model not in locked(_lock()):
+        say("Nothing to release: no model was trained on this commit yet (dvc.lock has none).")
+        return 0
+    store.pull()
+    _check_lock()
+    plan = _plan(project)
+    say(f"{plan.tag} ({plan.reason})")
+    if dry_run:
+        say(f"Would build {project.name}-{plan.version}.bento, tag {plan.commit[:9]} and publish the GitHub release.")
+        return 0
+    if github.available() and _published(plan):
+        say("Nothing to do: it is released.")
+        return 0
+    say("› pulling the model that dvc.lock names")
+    if stream(*dvc("pull", project.model)):
+        raise Stop(f"{project.model} can't be pulled: its message is above")
+    say("› building the Bento")
+    assets = _assets(project, plan)
+    _tag(project, plan)
+    if not github.available():
+        say(f"No GITHUB_TOKEN and GITHUB_REPOSITORY here, so no GitHub release; its assets are in {OUT}/.")
+        return 0
+    say(f"Released: {_publish(project, plan, assets)}")
+    return 0
+
+
+def _lock() -> str | None:
+    return Path("dvc.lock").read_text() if Path("dvc.lock").exists() else None
+
+
+def _check_lock() -> None:
+    """Two pull requests that crossed merge into a commit which nobody trained: it must not be released."""
+    if reasons := lock.check():
+        way_out = f"On a branch from main, as a pull request. {lock.ADVICE}"
+        raise Stop("\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out]))
+
+
+def _plan(project: Project) -> Plan:
+    """Find the version: the last one when it has the same content, else the next after what changed."""
+    if has_origin():
+        run("git", "fetch", "--quiet", "--force", "origin", "+refs/tags/*:refs/tags/*", env=remote_env())
+    head, identity = git("rev-parse", "HEAD"), bento.identity(project)
+    tags = [
+        tag
+        for tag in git("tag", "--list", f"{project.name}@v*").splitlines()
+        if re.fullmatch(r"v\d+\.\d+\.\d+", tag.split("@")[1])
+    ]
+    if not tags:
+        return Plan(f"{project.name}@v1.0.0", "1.0.0", head, identity, "the first release", tagged=False)
+    last = max(tags, key=lambda tag: [int(number) for number in tag.split("@v")[1].split(".")])
+    commit = git("rev-list", "-n", "1", last)
+    version = last.split("@v")[1]
+    if f"identity: {identity}" in git("for-each-ref", "--format=%(contents)", f"refs/tags/{last}"):
+        return Plan(last, version, commit, identity, "the same model and service as the last release", tagged=True)
+    part, reason = _bump(project, commit)
+    numbers = [int(number) for number in version.split(".")]
+    version = ".".join(str(n) for n in [*numbers[:part], numbers[part] + 1, 0, 0][:3])
+    return Plan(f"{project.name}@v{version}", version, head, identity, reason, tagged=False)
+
+
+def _bump(project: Project, last: str) -> tuple[int, str]:
+    """Return which number of the version goes up, and why."""
+    change, breaks = contract.change(show(last, project.contract), show("HEAD", project.contract))
+    if change == "breaking":
+        return 0, f"the API contract breaks its callers: {breaks[0]}"
+    if change == "compatible":
+        return 1, "the API contract grows"
+    if locked(show(last, "dvc.lock")).get(project.model) != locked(_lock())[project.model]:
+        return 1, "another model"
+    return 2, "the same model, with other code, settings or dependencies"
+
+
+def _assets(project: Project, plan: Plan) -> list[Path]:
+    """Make what the release carries: the Bento, and the facts that say where it comes from."""
+    labels = {"commit": plan.commit, "model_md5": locked(_lock())[project.model]}
+    built = OUT / f"{project.name}-{plan.version}.bento"
+    if not built.exists():
+        built = bento.build(project, plan.version, labels, OUT)
+    facts = {
+        "version": plan.version,
+        "tag": plan.tag,
+        "identity": plan.identity,
+        **labels,
+        "metrics": json.loads(Path(project.metrics).read_text()),
+    }
+    (OUT / "release.json").write_text(json.dumps(facts, indent=2) + "\n")
+    copies = [shutil.copy(name, OUT) for name in (project.metrics, project.contract, "dvc.lock")]
+    files = [built, OUT / "release.json", *map(Path, copies)]
+    sums = OUT / "SHA256SUMS"
+    sums.write_text("".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files))
+    return [*files, sums]
+
+
+def _tag(project: Project, plan: Plan) -> None:
+    """Register the version with an annotated tag, which GTO can see; a lightweight one it can't."""
+    if not plan.tagged:
+        env = os.environ | _identity()
+        message = f"{project.name} {plan.version}: {plan.reason}\n\nidentity: {plan.identity}"
+        gto = str(Path(sys.executable).with_name("gto"))
+        run(gto, "register", project.name, plan.commit, "--version", f"v{plan.version}", "--message", message, env=env)
+    if has_origin():
+        run("git", "push", "--no-verify", "origin", f"refs/tags/{plan.tag}", env=remote_env())
+
+
+def _identity() -> dict[str, str]:
+    """Who tags: the person whose laptop this is, else the workflow."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return {}
+    who = {"NAME": "github-actions[bot]", "EMAIL": "41898282+github-actions[bot]@users.noreply.github.com"}
+    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+
+
+def _find(plan: Plan) -> dict[str, Any] | None:
+    """Return the GitHub release of the tag; only the list shows drafts."""
+    return next((entry for entry in github.pages("/releases") if entry["tag_name"] == plan.tag), None)
+
+
+def _published(plan: Plan) -> bool:
+    found = _find(plan)
+    return found is not None and not found["draft"]
+
+
+def _publish(project: Project, plan: Plan, assets: list[Path]) -> str:
+    """Draft, then assets, then publish: nobody sees half a release, and an immutable one takes no assets later."""
+    draft = _find(plan) or github.call("POST", "/releases", _draft(project, plan))
+    for asset in draft["assets"]:  # of an earlier, killed run, which built another Bento: its checksums are not ours
+        github.call("DELETE", f"/releases/assets/{asset['id']}")
+    for file in assets:
+        say(f"› uploading {file.name}")
+        address = f"{draft['upload_url'].split('{')[0]}?name={quote(file.name)}"
+        github.call("POST", address, data=file.read_bytes(), mime="application/octet-stream")
+    published = github.call("PATCH", f"/releases/{draft['id']}", {"draft": False, "make_latest": "true"})
+    return str(published["html_url"])
+
+
+def _draft(project: Project, plan: Plan) -> dict[str, Any]:
+    metrics = json.loads(Path(project.metrics).read_text())
+    table = "\n".join(
+        f"| {name} | {value:.4f} |" if isinstance(value, float) else f"| {name} | {value} |"
+        for name, value in metrics.items()
+    )
+    run_it = f"bentoml import {project.name}-{plan.version}.bento && bentoml serve {project.name}:{plan.version}"
+    notes = f"{plan.reason.capitalize()}.\n\n| metric | value |\n|---|---:|\n{table}\n\nTo run it: `{run_it}`\n"
+    return {"tag_name": plan.tag, "name": f"{project.name} {plan.version}", "body": notes, "draft": True}

@@ -1,0 +1,71 @@
+"""What the two last jobs of a pull request do: write the comment, and be the one required check.
+
+They hold the right to write and run the base's code, never the pull request's; what they read from the artifact is
+data. Standard library only.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gitops import github, report
+from gitops.shell import Stop, say
+
+SIZE_LIMIT = 2**20  # bytes of a review.json that we are willing to read
+
+
+def comment(path: Path, number: int) -> int:
+    """Render the review with this version's code and write it as the pull request's one comment."""
+    say(f"Written: {github.sticky_comment(number, report.MARKER, _body(path))}")
+    return 0
+
+
+def verdict(path: Path, needs: str) -> int:
+    """Print the decision; 0 when the pull request may be merged, 1 when not.
+
+    Args:
+        path: the review.
+        needs: the workflow's `toJSON(needs)`: job -> `result`; empty on a laptop.
+    """
+    failed = [job for job, need in json.loads(needs or "{}").items() if need["result"] != "success"]
+    for job in failed:
+        say(f"⛔ the job `{job}` did not succeed: its log says why")
+    try:
+        review = read(path)
+    except Stop as stop:
+        if failed:  # the review died before it could write anything
+            return 1
+        raise stop from None
+    say(report.HEADLINES[review["verdict"]].replace("*", ""))
+    for line in [*review["reasons"], *review["warnings"]]:
+        say(f"  {' '.join(str(line).split())}")
+    return int(bool(failed) or review["verdict"] == "block")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a review that untrusted code may have written.
+
+    Raises:
+        Stop: there is none, or it has not the form that this version knows.
+    """
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise Stop(f"{path} is larger than a review can be")
+        review = json.loads(path.read_text())
+        known = review["format"] == report.FORMAT and review["verdict"] in report.HEADLINES
+        report.render(review)
+    except FileNotFoundError:
+        raise Stop(f"there is no review at {path}: run `uv run gitops review` first") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        known = False
+    if not known:
+        raise Stop(f"{path} is not a review that this version of the factory can read")
+    return dict(review)
+
+
+def _body(path: Path) -> str:
+    """The report; where the factory itself changes its form, a pointer to what the run shows."""
+    try:
+        return report.render(read(path))
+    except Stop as stop:
+        return f"⚠️ The review can't be shown here: {report.code(stop)}. It is in the summary of the workflow run.\n"
