@@ -57,14 +57,15 @@ def build(project: Project, version: str, labels: dict[str, str], out: Path) -> 
             (stage / _inside(name)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(name, stage / _inside(name))
         (stage / "requirements.txt").write_text(run(*EXPORT) + "\n")
-        (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(project, labels)))
+        recipe = Path(folder, "bentofile.yaml")  # outside, or it would be packed as well
+        recipe.write_text(yaml.safe_dump(_bentofile(project, labels)))
         env = os.environ | {
             "BENTOML_HOME": str(Path(folder, "home")),
             "BENTOML_DO_NOT_TRACK": "1",
             "PYTHONPATH": str(stage),
         }
         bentoml = (sys.executable, "-m", "bentoml")
-        run(*bentoml, "build", "--version", version, str(stage), cwd=stage, env=env)
+        run(*bentoml, "build", "--bentofile", str(recipe), "--version", version, str(stage), cwd=stage, env=env)
         _assert_files(project, Path(folder, "home/bentos", project.name, version, "src"))
         out.mkdir(parents=True, exist_ok=True)
         partial = Path(folder, target.name)
@@ -99,6 +100,6 @@ def _bentofile(project: Project, labels: dict[str, str]) -> dict[str, object]:
 def _assert_files(project: Project, source: Path) -> None:
     """BentoML reports success whatever it packed."""
     found = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
-    expected = {_inside(name) for name in project.bento_files}
+    expected = {_inside(name) for name in project.bento_files} | {"bentofile.yaml"}  # BentoML keeps the recipe
     if found != expected:
         raise Stop(f"the Bento does not hold what it should: {', '.join(sorted(found ^ expected)[:5])}")

@@ -111,7 +111,10 @@ def decide(row: dict[str, Any]) -> dict[str, str]:
     name, value, floor, tolerance = row["name"], row["challenger"], row["floor"], row["tolerance"]
     sign = 1 if row["more_is_better"] else -1
     if value is None or not math.isfinite(value):
-        return {"verdict": "missing", "reason": f"{name} has no value: look for scores that are not numbers"}
+        return {
+            "verdict": "missing",
+            "reason": f"{name} has no value: scores must be numbers, of a classifier between 0 and 1",
+        }
     if floor is not None and sign * (value - floor) < 0:
         side = "below its floor" if sign > 0 else "above its limit"
         return {

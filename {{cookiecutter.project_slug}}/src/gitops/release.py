@@ -109,9 +109,7 @@ def _bump(project: Project, last: str) -> tuple[int, str]:
 def _assets(project: Project, plan: Plan) -> list[Path]:
     """Make what the release carries: the Bento, and the facts that say where it comes from."""
     labels = {"commit": plan.commit, "model_md5": locked(_lock())[project.model]}
-    built = OUT / f"{project.name}-{plan.version}.bento"
-    if not built.exists():
-        built = bento.build(project, plan.version, labels, OUT)
+    built = bento.build(project, plan.version, labels, OUT)
     facts = {
         "version": plan.version,
         "tag": plan.tag,

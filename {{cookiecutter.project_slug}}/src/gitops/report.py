@@ -1,10 +1,9 @@
 """The review as Markdown. Standard library only: the job that may write comments renders it, and installs nothing.
 
-All that a pull request can choose (names, values, reasons) is untrusted: it is escaped and stands in `<code>`, where
-GitHub resolves no mention, link or reference.
+All that a pull request can choose (names, values, reasons) is untrusted: it stands in code spans, where GitHub
+renders no markup and resolves no mention, link or reference.
 """
 
-import html
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,15 +23,12 @@ MARKS = {
     "below floor": "⛔",
     "missing": "⛔",
 }
-MARKDOWN = str.maketrans(
-    {character: f"&#{ord(character)};" for character in "\\`*_{}[]()#+-!|~:@$"} | {"\n": " ", "\r": " "}
-)
 
 
 def code(value: object) -> str:
-    """Return an untrusted value as inline code that can't end its cell, start markup or notify anybody."""
-    text = "".join(c if c.isprintable() else " " for c in str(value)[:VALUE_LIMIT])
-    return f"<code>{html.escape(text).replace('&', chr(0)).translate(MARKDOWN).replace(chr(0), '&')}</code>"
+    """Return an untrusted value as a code span which it can't leave: no line end, no backtick, no cell border."""
+    text = "".join(character if character.isprintable() else " " for character in str(value)[:VALUE_LIMIT])
+    return f"`{text.replace('`', 'ˋ').replace('|', '¦') or ' '}`"
 
 
 def render(review: dict[str, Any]) -> str:
@@ -82,7 +78,7 @@ def _what_to_do(review: dict[str, Any]) -> str:
 
 def _metrics(review: dict[str, Any]) -> str:
     champion = review["champion"]
-    note = f"{code(champion['note'])}" if champion["note"] else ""
+    note = code(champion["note"]) if champion["note"] else ""
     if not review["metrics"]:
         return note
     lines = [
@@ -124,7 +120,7 @@ def _changes(review: dict[str, Any]) -> str:
         else ["No parameter and no data changes."]
     )
     contract = review["contract"]
-    facts = [f"API contract: {contract['change']}"]
+    facts = [f"API contract: {code(contract['change'])}"]
     if review["trained"]:
         facts.append("trained in this run, since the author's artifacts could not be used")
     return "\n".join(

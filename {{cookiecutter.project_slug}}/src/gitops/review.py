@@ -99,7 +99,8 @@ def _text(path: str) -> str | None:
 
 def _is_fork() -> bool:
     """Tell whether this workflow run reviews a fork's pull request."""
-    event = json.loads(_text(os.environ.get("GITHUB_EVENT_PATH", "")) or "{}")
+    path = os.environ.get("GITHUB_EVENT_PATH")
+    event = json.loads(Path(path).read_text()) if path else {}
     head = (event.get("pull_request") or {}).get("head", {}).get("repo") or {}
     return bool(head) and head["full_name"] != os.environ.get("GITHUB_REPOSITORY")
 

@@ -19,7 +19,7 @@ ATTEMPTS = 5  # pushes that lose the race to somebody else's before we give up
 
 def is_git() -> bool:
     """Tell whether this project's data remote is the Git store, and not a bucket."""
-    return run(*dvc("config", "remote.store.url")) == "store"
+    return Path(run(*dvc("config", "remote.store.url"))) == MOUNT.resolve()
 
 
 def pull() -> None:
@@ -53,7 +53,8 @@ def push() -> None:
         return
     for _ in range(ATTEMPTS):
         # --no-verify here and below: the project's hooks check code, and there is none on this branch
-        done = attempt("git", "push", "--no-verify", "origin", f"HEAD:refs/heads/{BRANCH}", cwd=MOUNT, env=remote_env())
+        spec = f"refs/heads/{BRANCH}:refs/heads/{BRANCH}"
+        done = attempt("git", "push", "--no-verify", "origin", spec, cwd=_clone(), env=remote_env())
         if done.returncode == 0:
             say(f"The data remote is up to date: branch {BRANCH} of origin.")
             return
@@ -92,8 +93,12 @@ def _first_commit() -> str:
 def _fetch() -> bool:
     """Bring origin's branch into refs/remotes; False where there is none or it can't be reached."""
     spec = f"+refs/heads/{BRANCH}:refs/remotes/origin/{BRANCH}"
-    where = MOUNT if (MOUNT / ".git").exists() else None
-    return attempt("git", "fetch", "--quiet", "origin", spec, cwd=where, env=remote_env()).returncode == 0
+    return attempt("git", "fetch", "--quiet", "origin", spec, cwd=_clone(), env=remote_env()).returncode == 0
+
+
+def _clone() -> Path | None:
+    """Return where to speak with origin: a workflow's second checkout is a clone of its own, a worktree is not."""
+    return MOUNT if (MOUNT / ".git").is_dir() else None
 
 
 def _merge() -> None:
