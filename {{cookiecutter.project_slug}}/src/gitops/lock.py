@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from gitops.git import git
 from gitops.shell import Stop, dvc, run, say
 
 ABSENT = {"deleted", "not in cache"}  # not pulled yet: says nothing about the lock
@@ -68,7 +69,8 @@ def _reasons(stage: str, change: str | dict[str, dict[str, Any]]) -> list[str]:
 def _inconsistent(lock: dict[str, Any]) -> list[str]:
     """Compare what a stage read with what the one before it wrote: in a clean clone DVC can't, it has no files."""
     made = {out["path"]: out["md5"] for stage in lock.values() for out in stage.get("outs", [])}
-    for file in Path("data").glob("*.dvc"):
+    tracked = git("ls-files", "--cached", "--others", "--exclude-standard", "--", "*.dvc").splitlines()
+    for file in map(Path, tracked):
         made |= {(file.parent / out["path"]).as_posix(): out["md5"] for out in _read(str(file))["outs"]}
     return [
         f"stage {name} read another version of {dep['path']} than the one that is locked now"

@@ -1,0 +1,87 @@
+"""Which changes of the API break its callers."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from gitops.contract import change
+
+REQUEST = {
+    "properties": {"plan": {"type": "string", "enum": ["a", "b"]}, "age": {"type": "integer"}},
+    "required": ["plan"],
+}
+ANSWER = {"properties": {"score": {"type": "number"}, "label": {"type": "string", "enum": ["no", "yes"]}}}
+BASE: dict[str, Any] = {
+    "paths": {
+        "/predict": {
+            "post": {
+                "requestBody": {"schema": {"$ref": "#/components/schemas/Row"}},
+                "responses": {"200": {"schema": {"$ref": "#/components/schemas/Predictions"}}},
+            }
+        }
+    },
+    "components": {
+        "schemas": {
+            "Prediction": ANSWER,  # before its parent, which names it
+            "Predictions": {"properties": {"all": {"$ref": "#/components/schemas/Prediction"}}},
+            "Row": REQUEST,
+        }
+    },
+}
+
+
+def after(path: str, value: object) -> str:
+    """Return the document with one place changed; None removes it."""
+    document = deepcopy(BASE)
+    *way, last = path.split(".")
+    place = document
+    for key in way:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return json.dumps(document)
+
+
+ROW, SENT = "components.schemas.Row", "components.schemas.Prediction"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "breaks"),
+    [
+        (f"{ROW}.properties.age", None, "Row.age is gone"),
+        (f"{ROW}.properties.age", {"type": "string"}, "Row.age has another type or range"),
+        (f"{ROW}.properties.age", {"type": "integer", "maximum": 9}, "Row.age has another type or range"),
+        (f"{ROW}.properties.plan", {"type": "string", "enum": ["a"]}, "Row.plan has another type or range"),
+        (f"{ROW}.required", ["plan", "age"], "Row.age is now required"),
+        (f"{SENT}.properties.score", None, "Prediction.score is gone"),
+        (f"{SENT}.properties.label", {"type": "string", "enum": ["no", "yes", "?"]}, "Prediction.label has another"),
+        ("paths./predict", None, "/predict is gone"),
+    ],
+)
+def test_it_breaks(path: str, value: object, breaks: str) -> None:
+    kind, reasons = change(json.dumps(BASE), after(path, value))
+    assert kind == "breaking"
+    assert any(reason.startswith(breaks) for reason in reasons), reasons
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (f"{ROW}.properties.new", {"type": "string"}),
+        (f"{ROW}.properties.plan", {"type": "string", "enum": ["a", "b", "c"]}),
+        (f"{ROW}.properties.age", {"type": "integer", "title": "Age in years"}),
+        (f"{SENT}.properties.reason", {"type": "string"}),
+        (f"{ROW}.required", []),
+    ],
+)
+def test_it_does_not_break(path: str, value: object) -> None:
+    assert change(json.dumps(BASE), after(path, value)) == ("compatible", [])
+
+
+def test_no_change_and_no_contract() -> None:
+    assert change(json.dumps(BASE), json.dumps(BASE)) == ("none", [])
+    assert change(None, json.dumps(BASE)) == ("none", [])
+    assert change(json.dumps(BASE), None)[0] == "breaking"

@@ -1,0 +1,144 @@
+"""What a reviewer reads, and what untrusted text can do in it: nothing."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gitops import report, verdict
+from gitops.review import conclude
+from gitops.shell import Stop
+
+HOSTILE = "a|b`c` <!-- x --> @acme **bold** [l](http://evil) <img src=x>\n# h\n```mermaid\n\u202e$(rm)"
+GOOD = {
+    "name": "roc_auc",
+    "champion": 0.84,
+    "challenger": 0.85,
+    "more_is_better": True,
+    "floor": 0.8,
+    "tolerance": 0.01,
+}
+GOOD |= {"difference": 0.01, "low": 0.002, "high": 0.018, "verdict": "better", "reason": ""}
+
+
+def review(**parts: Any) -> dict[str, Any]:
+    """Return a finished review; without arguments, of a better model."""
+    made: dict[str, Any] = {
+        "format": report.FORMAT,
+        "commit": "c" * 40,
+        "base": "b" * 40,
+        "fork": False,
+        "lock": {"stale": [], "missing": []},
+        "params": [],
+        "data": [],
+        "contract": {"change": "none", "breaks": []},
+        "gates_changed": False,
+        "factory_changed": [],
+        "champion": {"state": "paired", "note": ""},
+        "metrics": [GOOD],
+        "rows": 1409,
+        "trained": False,
+    }
+    made |= parts
+    return made | conclude(made)
+
+
+def test_the_first_line_decides() -> None:
+    assert report.render(review()).startswith("✅ **Ready to merge**: better in `roc_auc`, worse in nothing\n")
+    bad = GOOD | {"verdict": "below floor", "reason": "roc_auc 0.7000 is below its floor 0.8 by 0.1000"}
+    text = report.render(review(metrics=[bad]))
+    assert text.startswith("⛔ **Blocked**: `roc_auc 0.7000 is below its floor 0.8 by 0.1000`\n")
+    assert "**What to do.** Improve the model on this branch." in text
+
+
+def test_a_metric_is_one_row() -> None:
+    row = "| `roc_auc` | 0.8400 | 0.8500 | +0.0100 (+0.0020 … +0.0180) | ≥ 0.8, tolerance 0.01 | ✅ better |"
+    assert row in report.render(review()).splitlines()
+
+
+def test_a_stale_lock_says_the_way_out() -> None:
+    text = report.render(review(lock={"stale": ["stage train: params.yaml is modified"], "missing": []}))
+    assert text.startswith("⛔ **Blocked**: `dvc.lock is stale: stage train: params.yaml is modified`")
+    assert "On this branch: `uv run dvc repro && uv run gitops store push`, then commit" in text
+
+
+def test_a_fork_is_told_that_a_maintainer_does_it() -> None:
+    text = report.render(review(fork=True, lock={"stale": [], "missing": ["build/model.onnx"]}))
+    assert "`build/model.onnx is not in the data remote`" in text
+    assert "A maintainer, on a checkout of this pull request: `uv run dvc repro" in text
+
+
+def test_undecided_and_changed_gates_only_warn() -> None:
+    assert review(gates_changed=True)["verdict"] == "warn"
+    assert review(metrics=[GOOD | {"verdict": "undecided", "reason": "r"}])["verdict"] == "warn"
+    assert review(metrics=[GOOD | {"verdict": "undecided", "reason": "r"}], gates_changed=True)["reasons"] == []
+
+
+@pytest.mark.parametrize("place", ["params", "data", "champion", "reasons", "breaks", "metric", "factory"])
+def test_hostile_text_stays_in_its_code_span(place: str) -> None:
+    change = [{"name": HOSTILE, "champion": HOSTILE, "challenger": HOSTILE}]
+    parts: dict[str, Any] = {
+        "params": {"params": change},
+        "data": {"data": change},
+        "champion": {"champion": {"state": "unpaired", "note": HOSTILE}},
+        "reasons": {"lock": {"stale": [HOSTILE], "missing": []}},
+        "breaks": {"contract": {"change": HOSTILE, "breaks": [HOSTILE]}},
+        "metric": {"metrics": [GOOD | {"name": HOSTILE, "verdict": "worse", "reason": HOSTILE}]},
+        "factory": {"factory_changed": [HOSTILE]},
+    }[place]
+    text = report.render(review(**parts))
+    outside = re.sub(r"`[^`\n]*`", "", text)
+    assert "evil" in text
+    for harm in ("evil", "@acme", "<!--", "<img", "mermaid", "**bold", "$(rm)", "\u202e"):
+        assert harm not in outside, harm
+    tables = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+    assert set(tables) <= {4, 7}  # no cell more than the two tables have
+
+
+def test_a_huge_change_is_cut_with_a_note() -> None:
+    rows = [{"name": f"p{i}" * 80, "champion": "x" * 500, "challenger": "y" * 500} for i in range(5000)]
+    text = report.render(review(params=rows))
+    assert len(text) < 65_536
+    assert "more" in text
+    assert text.count("<details>") == text.count("</details>")
+
+
+def test_the_verdict_is_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "review.json"
+    needs = {"check": {"result": "success"}, "review": {"result": "success"}}
+    path.write_text(json.dumps(review()))
+    assert verdict.verdict(path, json.dumps(needs)) == 0
+    assert verdict.verdict(path, json.dumps(needs | {"check": {"result": "failure"}})) == 1
+    assert "the job `check` did not succeed" in capsys.readouterr().out
+    path.write_text(json.dumps(review(lock={"stale": ["x"], "missing": []})))
+    assert verdict.verdict(path, "") == 1
+    assert "dvc.lock is stale: x" in capsys.readouterr().out
+
+
+def test_without_a_review_a_failed_job_explains_itself(tmp_path: Path) -> None:
+    assert verdict.verdict(tmp_path / "none.json", '{"review": {"result": "failure"}}') == 1
+    with pytest.raises(Stop, match="there is no review"):
+        verdict.verdict(tmp_path / "none.json", '{"review": {"result": "success"}}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{",
+        "null",
+        '{"format": 99}',
+        json.dumps(review() | {"verdict": "fine"}),
+        json.dumps(review() | {"metrics": [GOOD | {"verdict": "great"}]}),
+        json.dumps(review() | {"metrics": [GOOD | {"challenger": "| 1 |"}]}),
+        json.dumps(review() | {"rows": "<b>"}),
+        json.dumps({key: value for key, value in review().items() if key != "lock"}),
+        " " * (verdict.SIZE_LIMIT + 1),
+    ],
+)
+def test_a_review_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "review.json"
+    path.write_text(text)
+    with pytest.raises(Stop, match=r"not a review|larger than a review"):
+        verdict.read(path)
