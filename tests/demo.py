@@ -6,9 +6,11 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +19,29 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "demo"
 PROJECT = DEMO / "churn-model"
-PORT = 3000
 STARTED = time.monotonic()
-CUSTOMER = 3  # which data row of the table is asked about
+CUSTOMER = {  # as the CRM sends it
+    "customer_id": "C00004",
+    "female": False,
+    "senior_citizen": False,
+    "partner": False,
+    "dependents": False,
+    "tenure": 45,
+    "phone_service": False,
+    "multiple_lines": "No phone service",
+    "internet_service": "DSL",
+    "online_security": "Yes",
+    "online_backup": "No",
+    "device_protection": "Yes",
+    "tech_support": "Yes",
+    "streaming_tv": "No",
+    "streaming_movies": "No",
+    "contract": "One year",
+    "paperless_billing": False,
+    "payment_method": "Bank transfer (automatic)",
+    "monthly_charges": 42.3,
+    "total_charges": 1840.75,
+}
 
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
@@ -105,61 +127,51 @@ def predict() -> None:
     run("uv", "sync", "--quiet", "--locked", "--only-group", "serve", "--no-install-project", env=serving)
     bentoml = str(DEMO / "serving/bin/bentoml")
     run(bentoml, "import", str(PROJECT / f"dist/churn-model-{version}.bento"), env=serving)
-    with served(bentoml, f"churn-model:{version}", serving):
-        say(f"The sales people's CRM asks about customer {customer()['customer_id']}")
-        ask({"records": [customer()]})
-
-
-def customer() -> dict[str, object]:
-    """Read one row of the table, typed as the contract wants it."""
-    script = (
-        "import json, sys, pandas; from model import schema;"
-        "row = pandas.read_csv('data/table.csv').drop(columns='churn').iloc[int(sys.argv[1])];"
-        "print(row.to_json())"
-    )
-    done = subprocess.run(
-        ["uv", "run", "python", "-c", script, str(CUSTOMER)], cwd=PROJECT, check=True, text=True, capture_output=True
-    )
-    return dict(json.loads(done.stdout))
+    with served(bentoml, f"churn-model:{version}", serving) as address:
+        say(f"The sales people's CRM asks about customer {CUSTOMER['customer_id']}")
+        ask(f"{address}/predict", {"records": [CUSTOMER]})
 
 
 @contextmanager
-def served(bentoml: str, tag: str, env: dict[str, str]) -> Iterator[None]:
-    """Keep the service up for the length of the block."""
-    command = [bentoml, "serve", tag, "--port", str(PORT)]
+def served(bentoml: str, tag: str, env: dict[str, str]) -> Iterator[str]:
+    """Keep the service up for the length of the block; give its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address, command = f"http://127.0.0.1:{port}", [bentoml, "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
     show(command)
     with (DEMO / "service.log").open("w") as log:
         service = subprocess.Popen(command, cwd=DEMO, env=os.environ | env, stdout=log, stderr=log)
         try:
-            wait_ready(service)
-            yield
+            wait_ready(service, address)
+            yield address
         finally:
             service.terminate()
             service.wait(20)
 
 
-def wait_ready(service: subprocess.Popen[bytes]) -> None:
+def wait_ready(service: subprocess.Popen[bytes], address: str) -> None:
     """Wait until the service says that it is ready."""
     for _ in range(120):
         if service.poll() is not None:
             sys.exit("error: the service ended; demo/service.log says why")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/readyz", timeout=1):
+            with urllib.request.urlopen(f"{address}/readyz", timeout=1):
                 return
         except OSError:
             time.sleep(0.5)
     sys.exit("error: the service was not ready within a minute; demo/service.log says why")
 
 
-def ask(body: dict[str, object]) -> None:
+def ask(url: str, body: dict[str, object]) -> None:
     """POST to the service and show what it answers."""
     text = json.dumps(body)
-    show(["curl", f"http://127.0.0.1:{PORT}/predict", "--json", text])
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{PORT}/predict", data=text.encode(), headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        print(f"{BOLD}{answer.read().decode()}{PLAIN}", flush=True)
+    show(["curl", url, "--json", f"'{text}'"])
+    request = urllib.request.Request(url, data=text.encode(), headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            print(f"{BOLD}{answer.read().decode()}{PLAIN}", flush=True)
+    except urllib.error.HTTPError as error:
+        sys.exit(f"error: the service answered {error.code}: {error.read().decode()}")
 
 
 def commit(message: str) -> None:

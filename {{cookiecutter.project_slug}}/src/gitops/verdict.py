@@ -5,6 +5,7 @@ data. Standard library only.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _body(path: Path) -> str:
-    """The report; where the factory itself changes its form, a pointer to what the run shows."""
+    """The report; where there is none, or one of another version of the factory, a pointer to the run."""
+    run = "/".join(os.environ.get(f"GITHUB_{part}", "") for part in ("SERVER_URL", "REPOSITORY")) + "/actions/runs/"
+    link = f"[this run]({run}{os.environ.get('GITHUB_RUN_ID', '')})"
+    if not path.exists():
+        return f"⛔ **No review**: it failed before it had a result. The log of {link} says why.\n"
     try:
-        return report.render(read(path))
+        return f"{report.render(read(path))}\n<sub>Everything about it: {link}</sub>\n"
     except Stop as stop:
-        return f"⚠️ The review can't be shown here: {report.code(stop)}. It is in the summary of the workflow run.\n"
+        return f"⛔ **No review**: {report.code(stop)}. Its summary is in {link}.\n"
