@@ -1,0 +1,1 @@
+"""The model: from a table to a service. `uv run model --help`."""

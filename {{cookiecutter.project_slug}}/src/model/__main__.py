@@ -1,0 +1,80 @@
+"""The command line: `uv run model --help`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from model.schema import ModelError
+
+
+def main() -> None:
+    """Run one command; a mistake in the input ends with one sentence and exit code 2."""
+    try:
+        run(parser().parse_args())
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the commands and their help."""
+    top = argparse.ArgumentParser(prog="model", description="The model, from a table to a service.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
+    command("validate", "check data/table.csv against schema.yaml and write the typed table")
+    command("split", "set rows aside that judge every model and train none")
+    command("train", "fit the pipeline of params.yaml and export it to build/model.onnx")
+    evaluate = command(
+        "evaluate", "score rows with build/model.onnx; without options also write metrics.json and plots/"
+    )
+    evaluate.add_argument(
+        "--rows", type=Path, default="build/holdout.parquet", help="Parquet file (default: %(default)s)"
+    )
+    evaluate.add_argument(
+        "--predictions", type=Path, default="build/predictions.parquet", help="where to write (default: %(default)s)"
+    )
+    contract = command("contract", "write openapi.json, what the service promises its callers")
+    contract.add_argument("--check", action="store_true", help="write nothing, and fail when the file is out of date")
+    adopt = command("adopt", "make another table this project's: write schema.yaml and all that follows from it")
+    adopt.add_argument("file", type=Path, help="CSV file in UTF-8, with commas and a header")
+    adopt.add_argument("--target", required=True, metavar="COLUMN", help="what to predict: two values, or a number")
+    adopt.add_argument("--id", metavar="COLUMN", help="what identifies a row (default: found by name; '' for none)")
+    adopt.add_argument(
+        "--positive",
+        metavar="VALUE",
+        help="the target's value that a high score means (default: yes, true, 1 or the rarer)",
+    )
+    adopt.add_argument("--dry-run", action="store_true", help="show what would be decided, and write nothing")
+    return top
+
+
+def run(args: argparse.Namespace) -> None:
+    """Call the command's function; each imports only the libraries that it needs."""
+    match args.command:
+        case "validate" | "split":
+            from model import data
+
+            data.validate() if args.command == "validate" else data.split()
+        case "train":
+            from model.train import train
+
+            train()
+        case "evaluate":
+            from model.evaluate import evaluate
+
+            evaluate(args.rows, args.predictions)
+        case "contract":
+            from model.contract import contract
+
+            contract(check=args.check)
+        case "adopt":
+            from model.adopt import adopt
+
+            adopt(args.file, args.target, args.id, args.positive, dry_run=args.dry_run)
+
+
+if __name__ == "__main__":
+    main()

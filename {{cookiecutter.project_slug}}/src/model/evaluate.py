@@ -1,0 +1,84 @@
+"""Score rows with the model file, the one that is served, and measure the held-out ones."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn import metrics
+
+from model import data, score
+from model.schema import ModelError, load
+
+PREDICTIONS = Path("build/predictions.parquet")
+METRICS = Path("metrics.json")
+PLOTS = Path("plots")
+BINS = 10
+
+Vector = NDArray[np.float64]
+
+
+def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS) -> None:
+    """Write a prediction for each row: `id` (text), `truth` and `score` (float64).
+
+    With the default paths it also writes metrics.json and the plots; with others, this model scores another
+    version's rows.
+
+    Raises:
+        ModelError: the file can't be read, lacks a column, or a column holds another type.
+    """
+    schema = load()
+    try:
+        frame = pd.read_parquet(rows)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{rows} is not a readable Parquet file: {error}") from None
+    if schema.id and schema.id not in frame:
+        raise ModelError(f"the rows have no column {schema.id!r}, the id in schema.yaml")
+    actual, scores = data.truth(schema, frame), score.score(score.open_model(), score.from_frame(schema, frame))
+    ids = (frame[schema.id] if schema.id else frame.index.to_series()).astype("str")
+    predictions.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame({"id": ids.to_numpy(), "truth": actual, "score": scores}).to_parquet(predictions, index=False)
+    if (rows, predictions) != (data.HOLDOUT, PREDICTIONS):
+        return
+    binary = schema.target.task == "binary"
+    numbers = measure(actual, scores, binary=binary)
+    METRICS.write_text(json.dumps(numbers, indent=2) + "\n")
+    PLOTS.mkdir(exist_ok=True)
+    calibration(actual, scores).to_csv(PLOTS / "calibration.csv", index=False)
+    distribution(actual, scores).to_csv(PLOTS / "scores.csv", index=False)
+    print(", ".join(f"{name} {number:g}" for name, number in numbers.items()))
+
+
+def measure(actual: Vector, scores: Vector, *, binary: bool) -> dict[str, float]:
+    """Return the metrics of the held-out rows, to six significant digits."""
+    if binary:
+        found = {
+            "roc_auc": metrics.roc_auc_score(actual, scores),
+            "average_precision": metrics.average_precision_score(actual, scores),
+            "log_loss": metrics.log_loss(actual, scores),
+            "brier": metrics.brier_score_loss(actual, scores),
+        }
+    else:
+        found = {
+            "r2": metrics.r2_score(actual, scores),
+            "mae": metrics.mean_absolute_error(actual, scores),
+            "rmse": metrics.root_mean_squared_error(actual, scores),
+        }
+    return {name: float(f"{number:.6g}") for name, number in found.items()} | {"rows": len(actual)}
+
+
+def calibration(actual: Vector, scores: Vector) -> pd.DataFrame:
+    """Return, for tenths of the rows by rising score, the mean score (`predicted`) and the mean truth (`observed`)."""
+    groups = np.array_split(np.argsort(scores, kind="stable"), min(BINS, len(scores)))
+    means = [(scores[group].mean(), actual[group].mean(), len(group)) for group in groups]
+    return pd.DataFrame(means, columns=["predicted", "observed", "rows"]).round(6)
+
+
+def distribution(actual: Vector, scores: Vector) -> pd.DataFrame:
+    """Return how many rows have a score in each bin: of a low truth (0, or up to the median) and of a high one."""
+    high = actual > (0.5 if set(np.unique(actual)) <= {0, 1} else np.median(actual))
+    edges = np.histogram_bin_edges(scores, 2 * BINS)
+    low_rows, high_rows = (np.histogram(scores[part], edges)[0] for part in (~high, high))
+    middle = (edges[:-1] + edges[1:]) / 2
+    return pd.DataFrame({"score": middle, "truth_low": low_rows, "truth_high": high_rows}).round(6)

@@ -1,0 +1,183 @@
+"""What a row is: read from schema.yaml, it checks the training table and types the service's requests alike.
+
+The service runs without pandas, so nothing here may import it at the top.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+PATH = Path("schema.yaml")
+PARAMS = Path("params.yaml")
+SAFE_INTEGER = 2**53 - 1  # the largest that every JSON reader keeps exact
+
+# column type -> (pandas dtype in the table, Python type in a request)
+TYPES: dict[str, tuple[str, Any]] = {
+    "number": ("float64", float),
+    "integer": ("Int64", int),
+    "boolean": ("boolean", bool),
+    "date": ("str", date),
+    "category": ("str", str),
+}
+
+
+class ModelError(Exception):
+    """What is wrong and how to mend it, in one plain sentence."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Column(_Part):
+    """One feature; `min` and `max` are allowed values, `nullable` allows a missing one."""
+
+    type: Literal["number", "integer", "boolean", "date", "category"]
+    min: Any = None
+    max: Any = None
+    nullable: bool = False
+    values: list[str] = []
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.type == "category") != bool(self.values):
+            raise ValueError("a category lists its values, and no other type does")
+        if len(set(self.values)) < len(self.values) or not all(self.values):
+            raise ValueError("each value is listed once, and an empty one is `nullable: true` instead")
+        limits = [limit for limit in (self.min, self.max) if limit is not None]
+        if limits and self.type not in ("number", "integer"):
+            raise ValueError("only a number or an integer has min and max")
+        if not all(type(limit) in (int, float) for limit in limits):
+            raise ValueError("min and max are numbers, written out like 1000000")
+        if len(limits) == 2 and self.min > self.max:
+            raise ValueError("min is above max")
+        return self
+
+
+class Target(_Part):
+    """What the model predicts. Binary: the probability of `positive`. Regression: the number itself."""
+
+    name: str
+    task: Literal["binary", "regression"]
+    positive: str = ""
+    negative: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.task == "binary" and not (self.positive and self.negative and self.positive != self.negative):
+            raise ValueError("a binary target names its positive and its negative value, in quotes")
+        return self
+
+
+class Schema(_Part):
+    """The whole of schema.yaml. Without an `id` a row is known by its number; `ignored` maps a column to the reason."""
+
+    id: str | None = None
+    target: Target
+    columns: dict[str, Column] = Field(min_length=1)
+    ignored: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        names = [*filter(None, [self.id]), self.target.name, *self.columns, *self.ignored]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]!r} has two roles, but a column is the id, the target, a feature or ignored")
+        return self
+
+    @property
+    def numbers(self) -> list[str]:
+        """The columns of the model's input `numbers`, in its order."""
+        return [name for name, column in self.columns.items() if column.type != "category"]
+
+    @property
+    def categories(self) -> list[str]:
+        """The columns of the model's input `categories`, in its order."""
+        return [name for name, column in self.columns.items() if column.type == "category"]
+
+    def frame_schema(self) -> "DataFrameSchema":
+        """Return the check of a typed table: columns, dtypes, ranges, values, missing values, unique ids."""
+        import pandera.pandas as pa
+
+        def column(rule: Column) -> pa.Column:
+            checks = []
+            if rule.min is not None:
+                checks.append(pa.Check.ge(rule.min, error=f"below its min {rule.min:g}"))
+            if rule.max is not None:
+                checks.append(pa.Check.le(rule.max, error=f"above its max {rule.max:g}"))
+            if rule.values:
+                checks.append(pa.Check.isin(rule.values, error="none of its listed values"))
+            return pa.Column(TYPES[rule.type][0], checks, nullable=rule.nullable)
+
+        labels = [self.target.positive, self.target.negative]
+        label = pa.Column("str", pa.Check.isin(labels, error=f"neither {labels[0]!r} nor {labels[1]!r}"))
+        table = {self.target.name: label if self.target.task == "binary" else pa.Column("float64")}
+        table |= {name: column(rule) for name, rule in self.columns.items()}
+        if self.id:
+            table[self.id] = pa.Column("str", unique=True)
+        return pa.DataFrameSchema(table, strict=True)
+
+    def row_model(self) -> type[BaseModel]:
+        """Return the type of a request's record: `c0` is the first column, which callers know by its own name."""
+        rows: dict[str, Any] = {f"c{i}": _field(name, column) for i, (name, column) in enumerate(self.columns.items())}
+        if self.id:
+            rows["id"] = (Annotated[str, Field(min_length=1)], Field(alias=self.id))
+        return create_model("Row", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), **rows)
+
+
+def _field(name: str, column: Column) -> tuple[Any, Any]:
+    """Return pydantic's annotation and default of a column."""
+    kind: Any = Literal.__getitem__(tuple(column.values)) if column.values else TYPES[column.type][1]
+    widest = SAFE_INTEGER if column.type == "integer" else None
+    low = column.min if column.min is not None or widest is None else -widest
+    high = column.max if column.max is not None else widest
+    if column.type in ("integer", "number"):
+        kind = Annotated[kind, Field(ge=low, le=high)]
+    return (kind | None, Field(alias=name, default=None)) if column.nullable else (kind, Field(alias=name))
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        ModelError: there is no such file, or it is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"there is no {path} here: run this from the root of the project") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def load(path: Path = PATH) -> Schema:
+    """Read schema.yaml.
+
+    Raises:
+        ModelError: it is missing, is not YAML or breaks a rule; the sentence says where.
+    """
+    try:
+        return Schema.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def param(name: str) -> Any:
+    """Return one value of params.yaml by its dotted name, such as `split.holdout`.
+
+    Raises:
+        ModelError: the file or the value is missing.
+    """
+    value = read_yaml(PARAMS)
+    for key in name.split("."):
+        if not isinstance(value, dict) or key not in value:
+            raise ModelError(f"{PARAMS} has no {name}, which the code reads: add it")
+        value = value[key]
+    return value

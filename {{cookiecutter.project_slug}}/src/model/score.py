@@ -1,0 +1,118 @@
+"""From rows to scores: the model's two input matrices, and ONNX Runtime. Training, evaluation and service pass here.
+
+The service runs without pandas, so nothing here may import it.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from model.schema import ModelError, Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL = Path("build/model.onnx")
+EPOCH = date(1970, 1, 1).toordinal()
+
+Matrices = dict[str, NDArray[Any]]
+
+
+def from_frame(schema: Schema, frame: "pd.DataFrame") -> Matrices:
+    """Return the inputs for a table of n rows with the schema's columns; others are left alone.
+
+    Returns:
+        `numbers`, float32 [n, numeric columns], a date in days since 1970-01-01, missing as NaN, and `categories`,
+        object [n, text columns], missing as "". An input without columns is left out.
+
+    Raises:
+        ModelError: a column is missing or holds another kind of values; a category that nobody has seen is fine.
+    """
+    if lacking := [name for name in schema.columns if name not in frame]:
+        raise ModelError(f"the rows have no column {lacking[0]!r}, which schema.yaml lists")
+    numbers = [_numbers(frame[name], schema.columns[name].type) for name in schema.numbers]
+    return _matrices(numbers, [_categories(frame[name]) for name in schema.categories])
+
+
+def from_records(schema: Schema, records: Sequence[BaseModel]) -> Matrices:
+    """Return the same inputs for n records of `Schema.row_model`."""
+    rows = [record.__dict__ for record in records]
+    kinds = [(f"c{i}", column.type) for i, column in enumerate(schema.columns.values())]
+    numbers = [[_number(row[field]) for row in rows] for field, kind in kinds if kind != "category"]
+    categories = [[row[field] or "" for row in rows] for field, kind in kinds if kind == "category"]
+    return _matrices(numbers, categories)
+
+
+def open_model(path: Path = MODEL) -> ort.InferenceSession:
+    """Open the model file.
+
+    Raises:
+        ModelError: there is no such file, or it is not a model.
+    """
+    try:
+        return session(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"there is no {path}: `uv run dvc repro` trains it, `uv run dvc pull` brings it") from None
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ModelError(f"{path} is not a model that ONNX Runtime can open: {' '.join(str(error).split())}") from None
+
+
+def session(content: bytes) -> ort.InferenceSession:
+    """Load an ONNX file's content, on one thread: a service's parallelism is its processes."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def score(model: ort.InferenceSession, matrices: Matrices) -> NDArray[np.float64]:
+    """Return a score for each row, [n]: the positive value's probability, or the predicted number."""
+    last = model.get_outputs()[-1].name  # a classifier's first output are its labels, which we don't use
+    scores: NDArray[np.float64] = model.run([last], matrices)[0][:, -1].astype(np.float64)
+    return scores
+
+
+def _matrices(numbers: list[Any], categories: list[Any]) -> Matrices:
+    """Turn columns into matrices; float64 first, so that a frame and a record round to float32 alike."""
+    matrices: Matrices = {}
+    if numbers:
+        with np.errstate(over="ignore"):  # infinity then, which the caller sees in the score
+            matrices["numbers"] = np.array(numbers, np.float64).T.astype(np.float32)
+    if categories:
+        matrices["categories"] = np.array(categories, object).T
+    return matrices
+
+
+def _number(value: Any) -> float:
+    """Return a record's value as a feature."""
+    if value is None:
+        return np.nan
+    return float(value.toordinal() - EPOCH if isinstance(value, date) else value)
+
+
+def _numbers(column: "pd.Series[Any]", kind: str) -> NDArray[np.float64]:
+    if kind == "date":
+        try:
+            return np.array([np.nan if x is None else _number(date.fromisoformat(x)) for x in _texts(column)])
+        except ValueError as error:
+            raise ModelError(f"column {column.name!r} should hold dates like 2024-01-31: {error}") from None
+    if column.dtype.kind not in "iufb" and column.notna().any():
+        raise ModelError(f"column {column.name!r} holds {column.dtype} values, and schema.yaml says {kind}")
+    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    return values
+
+
+def _categories(column: "pd.Series[Any]") -> list[str]:
+    return [text or "" for text in _texts(column)]
+
+
+def _texts(column: "pd.Series[Any]") -> list[str | None]:
+    values = column.astype(object).where(column.notna(), None).tolist()
+    if odd := [value for value in values if not isinstance(value, str | None)]:
+        raise ModelError(f"column {column.name!r} holds {odd[0]!r}, and schema.yaml says text")
+    return values

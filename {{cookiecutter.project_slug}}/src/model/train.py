@@ -1,0 +1,95 @@
+"""Fit the pipeline that params.yaml chooses, and export all of it, preprocessing included, to ONNX."""
+
+import numpy as np
+import pandas as pd
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from model import data, score
+from model.schema import ModelError, Schema, load, param
+
+PARITY = 1e-5
+
+
+def train() -> None:
+    """Write the model file, once it is shown to score the held-out rows as the fitted pipeline does."""
+    schema = load()
+    rows, holdout = (pd.read_parquet(path) for path in (data.TRAIN, data.HOLDOUT))
+    matrices = score.from_frame(schema, rows)
+    pipeline = build(schema, param("model.kind"), param("seed"))
+    try:
+        pipeline.fit(_frame(matrices), data.truth(schema, rows))
+    except ValueError as error:
+        raise ModelError(f"training failed with model.{param('model.kind')} of params.yaml: {error}") from None
+    content = export(pipeline, matrices)
+    difference = parity(pipeline, content, score.from_frame(schema, holdout))
+    if not difference <= PARITY:  # NaN too
+        raise ModelError(
+            f"the exported model differs from the pipeline by {difference:.1e} on held-out rows (at most {PARITY:g})"
+            ": a step of the pipeline has no faithful ONNX form, so choose another"
+        )
+    score.MODEL.write_bytes(content)
+    print(f"{score.MODEL}: {len(content):,} bytes; on the held-out rows within {difference:.1e} of the pipeline")
+
+
+def build(schema: Schema, kind: str, seed: int) -> Pipeline:
+    """Return the unfitted pipeline: numbers first, then categories, by position.
+
+    Raises:
+        ModelError: params.yaml names a kind or a parameter that doesn't exist.
+    """
+    binary = schema.target.task == "binary"
+    settings = param(f"model.{kind}") or {}
+    try:
+        if kind == "linear":
+            alpha = settings["alpha"]
+            estimator = LogisticRegression(C=1 / alpha, max_iter=1000) if binary else Ridge(alpha=alpha)
+        elif kind == "gradient_boosting":
+            boosting = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
+            estimator = boosting(random_state=seed, **settings)
+        else:
+            raise ModelError(f"params.yaml: the model kind {kind!r} is neither linear nor gradient_boosting")
+    except (KeyError, TypeError, ZeroDivisionError) as error:
+        raise ModelError(f"params.yaml, model.{kind}: {error}") from None
+    return make_pipeline(_preprocessing(schema, scale=kind == "linear"), estimator)
+
+
+def _preprocessing(schema: Schema, *, scale: bool) -> ColumnTransformer:
+    # Trees get the numbers as they are: scaled to float32, one could land on the other side of a split.
+    scaled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)  # an unseen value is all zeros
+    n, m = len(schema.numbers), len(schema.categories)
+    steps = [
+        ("numbers", scaled if scale else "passthrough", list(range(n))),
+        ("categories", one_hot, list(range(n, n + m))),
+    ]
+    return ColumnTransformer([step for step in steps if step[2]])
+
+
+def export(pipeline: Pipeline, matrices: score.Matrices) -> bytes:
+    """Return the fitted pipeline as an ONNX file's content."""
+    kinds = {"numbers": FloatTensorType, "categories": StringTensorType}
+    inputs = [(name, kinds[name]([None, matrix.shape[1]])) for name, matrix in matrices.items()]
+    options = {id(pipeline): {"zipmap": False}} if hasattr(pipeline, "predict_proba") else None
+    content: bytes = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=18).SerializeToString()
+    return content
+
+
+def parity(pipeline: Pipeline, content: bytes, matrices: score.Matrices) -> float:
+    """Return the largest difference of the ONNX model's scores from the pipeline's, relative to the largest score."""
+    frame = _frame(matrices)
+    expected = pipeline.predict_proba(frame)[:, 1] if hasattr(pipeline, "predict_proba") else pipeline.predict(frame)
+    found = score.score(score.session(content), matrices)
+    return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))
+
+
+def _frame(matrices: score.Matrices) -> pd.DataFrame:
+    """Put the matrices side by side for scikit-learn: training sees the very values that the service will."""
+    parts = [pd.DataFrame(matrix).add_prefix(name) for name, matrix in matrices.items()]
+    return pd.concat(parts, axis=1)

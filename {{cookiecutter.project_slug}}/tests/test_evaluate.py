@@ -1,0 +1,129 @@
+"""Evaluation measures the model file, and lets it score the rows of another version."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from model import data, score
+from model.evaluate import calibration, distribution, evaluate, measure
+from model.schema import ModelError, load
+
+OTHER = Path("other/predictions.parquet")
+
+
+def test_each_held_out_row_gets_its_truth_and_the_model_files_score(project: Path) -> None:
+    schema, holdout = load(), pd.read_parquet(data.HOLDOUT)
+    found = pd.read_parquet("build/predictions.parquet")
+    assert found.dtypes.astype(str).to_dict() == {"id": "str", "truth": "float64", "score": "float64"}
+    ids = holdout[schema.id] if schema.id else holdout.index.astype(str)
+    assert found["id"].tolist() == ids.tolist()
+    target = holdout[schema.target.name]
+    expected = target == schema.target.positive if schema.target.task == "binary" else target
+    assert found["truth"].tolist() == expected.astype(float).tolist()
+    scores = score.score(score.open_model(), score.from_frame(schema, holdout))
+    np.testing.assert_array_equal(found["score"], scores)
+
+
+def test_metrics_and_plots_describe_the_predictions(project: Path) -> None:
+    found, binary = pd.read_parquet("build/predictions.parquet"), load().target.task == "binary"
+    numbers = json.loads(Path("metrics.json").read_text())
+    assert numbers == measure(found["truth"].to_numpy(), found["score"].to_numpy(), binary=binary)
+    assert numbers["rows"] == len(found)
+    for name, counts in (("calibration", ["rows"]), ("scores", ["truth_low", "truth_high"])):
+        assert pd.read_csv(f"plots/{name}.csv")[counts].to_numpy().sum() == len(found)
+
+
+def test_the_metrics_are_those_of_scikit_learn() -> None:
+    truth, scores = np.array([0.0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.8])
+    found = measure(truth, scores, binary=True)
+    assert found["roc_auc"] == metrics.roc_auc_score(truth, scores) == 0.75
+    assert found["brier"] == pytest.approx(((truth - scores) ** 2).mean())
+    found = measure(truth, scores, binary=False)
+    assert found["mae"] == pytest.approx(np.abs(truth - scores).mean())
+    assert found["rmse"] == pytest.approx(np.sqrt(((truth - scores) ** 2).mean()))
+
+
+def test_calibration_compares_means_by_rising_score() -> None:
+    scores = np.arange(20) / 20
+    found = calibration((scores > 0.5).astype(float), scores)
+    assert found["rows"].tolist() == [2] * 10
+    assert found["observed"].tolist() == [0] * 5 + [0.5] + [1] * 4
+    assert found["predicted"].tolist() == pytest.approx(scores.reshape(10, 2).mean(axis=1))
+
+
+def test_the_distribution_counts_both_halves() -> None:
+    found = distribution(np.array([0.0, 0, 1]), np.array([0.0, 0.1, 1.0]))
+    assert (found["truth_low"].iloc[0], found["truth_high"].iloc[-1]) == (1, 1)
+    assert (found["truth_low"].sum(), found["truth_high"].sum()) == (2, 1)
+
+
+def test_other_rows_are_scored_without_touching_this_versions_files(project: Path) -> None:
+    own = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    rows = pd.read_parquet(data.HOLDOUT).iloc[:5].assign(added=1)
+    rows.to_parquet("rows.parquet")
+    evaluate(Path("rows.parquet"), OTHER)
+    pd.testing.assert_frame_equal(pd.read_parquet(OTHER), pd.read_parquet("build/predictions.parquet").iloc[:5])
+    assert own == {path: path.read_bytes() for path in own}
+
+
+SCHEMA = """\
+id: k
+target: {name: y, task: regression}
+columns: {x: {type: number}, d: {type: date}, c: {type: category, values: [a, b]}}
+"""
+
+
+@pytest.fixture
+def rows(project: Path) -> pd.DataFrame:
+    """Rows of a small schema of its own, with a model for them in the current folder."""
+    from conftest import run_pipeline
+
+    Path("schema.yaml").write_text(SCHEMA)
+    run_pipeline()
+    return pd.read_parquet(data.HOLDOUT).iloc[:3]
+
+
+def test_a_category_that_the_model_never_saw_is_scored_like_none(rows: pd.DataFrame) -> None:
+    scores = []
+    for value in ("new", None, "a"):
+        rows.assign(c=pd.array([value] * 3, dtype="str")).to_parquet("rows.parquet")
+        evaluate(Path("rows.parquet"), OTHER)
+        scores.append(pd.read_parquet(OTHER)["score"].tolist())
+    assert scores[0] == scores[1] != scores[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"x": None}, "the rows have no column 'x'"),
+        ({"k": None}, "the rows have no column 'k'"),
+        ({"y": None}, "the rows have no column 'y'"),
+        ({"x": ["1", "2", "3"]}, "column 'x' holds str values, and schema.yaml says number"),
+        ({"c": [1, 2, 3]}, "column 'c' holds 1, and schema.yaml says text"),
+        ({"d": ["2024-01-01", "soon", None]}, "column 'd' should hold dates like 2024-01-31"),
+        ({"y": ["a", "b", "c"]}, "the target 'y' holds 'a'"),
+    ],
+)
+def test_rows_that_the_model_can_not_read_are_refused(
+    rows: pd.DataFrame, change: dict[str, list[object]], sentence: str
+) -> None:
+    gone = [name for name, values in change.items() if values is None]
+    rows.drop(columns=gone).assign(**{k: v for k, v in change.items() if v is not None}).to_parquet("rows.parquet")
+    with pytest.raises(ModelError, match=sentence):
+        evaluate(Path("rows.parquet"), OTHER)
+    assert not OTHER.exists()
+
+
+def test_the_command_ends_with_one_sentence(project: Path) -> None:
+    Path("rows.parquet").write_text("no parquet")
+    command = [sys.executable, "-m", "model", "evaluate", "--rows", "rows.parquet", "--predictions", str(OTHER)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: rows.parquet is not a readable Parquet file")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,89 @@
+"""The model file is the pipeline that was fitted."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import run_pipeline
+
+from model import data, score
+from model.schema import ModelError, load
+from model.train import PARITY, build, export, parity, train
+
+TASKS = {"binary": "{name: y, task: binary, positive: p, negative: n}", "regression": "{name: y, task: regression}"}
+COLUMNS = {
+    "both": "{x: {type: number, min: -100000, nullable: true}, d: {type: date}, k: {type: category, values: [a, b]}}",
+    "numbers": "{x: {type: number}}",
+    "categories": "{k: {type: category, values: [a, b], nullable: true}}",
+}
+
+
+def set_kind(kind: str) -> None:
+    path = Path("params.yaml")
+    path.write_text(re.sub(r"(?m)^  kind: \w+", f"  kind: {kind}", path.read_text()))
+
+
+@pytest.mark.parametrize("kind", ["linear", "gradient_boosting"])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_every_kind_is_exported_faithfully(project: Path, kind: str, task: str, columns: str) -> None:
+    Path("schema.yaml").write_text(f"target: {TASKS[task]}\ncolumns: {COLUMNS[columns]}\n")
+    set_kind(kind)
+    run_pipeline()
+    first = score.MODEL.read_bytes()
+    train()
+    assert score.MODEL.read_bytes() == first
+    assert pd.read_parquet("build/predictions.parquet")["score"].std() > 0
+    assert {x.name for x in score.open_model().get_inputs()} == (
+        {"numbers", "categories"} if columns == "both" else {columns}
+    )
+
+
+def test_a_model_that_differs_from_its_pipeline_is_not_written(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score.MODEL.unlink()
+    honest = score.score
+    monkeypatch.setattr(score, "score", lambda model, matrices: honest(model, matrices) + 2 * PARITY)
+    with pytest.raises(ModelError, match="differs from the pipeline"):
+        train()
+    assert not score.MODEL.exists()
+
+
+def test_parity_is_the_distance_between_two_models(project: Path) -> None:
+    schema, rows = load(), pd.read_parquet(data.TRAIN)
+    matrices, truth = score.from_frame(schema, rows), data.truth(schema, rows)
+    fitted = build(schema, "linear", 1).fit(
+        pd.concat([pd.DataFrame(x).add_prefix(n) for n, x in matrices.items()], axis=1), truth
+    )
+    content = export(fitted, matrices)
+    assert parity(fitted, content, matrices) < PARITY
+    fitted[-1].coef_ += 0.5
+    assert parity(fitted, content, matrices) > PARITY
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (r"kind: \w+", "kind: forest", r"no model\.forest"),
+        (r"alpha: [\d.]+", "alpha: -1.0", "training failed"),
+        (r"alpha:", "beta:", r"params\.yaml, model\.linear"),
+    ],
+)
+def test_a_mistake_in_the_parameters_is_told_in_one_sentence(project: Path, old: str, new: str, sentence: str) -> None:
+    set_kind("linear")
+    path = Path("params.yaml")
+    path.write_text(re.sub(old, new, path.read_text(), count=1))
+    with pytest.raises(ModelError, match=sentence):
+        train()
+
+
+def test_training_learns_what_the_rows_say(project: Path) -> None:
+    Path("schema.yaml").write_text("target: {name: y, task: regression}\ncolumns: {x: {type: number}}\n")
+    x = np.arange(200.0)
+    Path("build").mkdir(exist_ok=True)
+    pd.DataFrame({"y": 3 * x + 5, "x": x}).to_parquet(data.TABLE)
+    data.split()
+    train()
+    scores = score.score(score.open_model(), {"numbers": np.array([[1.0], [100.0]], np.float32)})
+    np.testing.assert_allclose(scores, [8, 305], atol=5)
