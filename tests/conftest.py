@@ -1,0 +1,78 @@
+"""Fixtures: each test has its own home; the generated project and the trained repository are made once and copied."""
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import harness
+import pytest
+import seed
+from world import World
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the long tests first, so that two workers end together."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return the folder that all workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+def once(shared: Path, name: str, make: Callable[[Path], object]) -> Path:
+    """Make a folder once for all workers; who comes second waits."""
+    folder = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / f"{name}.done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            (shared / f"{name}.done").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template(shared: Path) -> Path:
+    """Return a copy of the template as a commit of it would be."""
+    return once(shared, "template", harness.copy_template)
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of somebody who has only a home folder."""
+    return harness.environment(tmp_path / "home")
+
+
+@pytest.fixture
+def bake(template: Path, tmp_path: Path, env: dict[str, str]) -> Callable[..., Path]:
+    """Generate projects: `bake(*flags, **answers)`."""
+
+    def generate(*flags: str, **answers: str) -> Path:
+        return harness.bake(template, tmp_path / "baked", env, *flags, **answers)
+
+    return generate
+
+
+@pytest.fixture(scope="session")
+def baked(template: Path, shared: Path) -> Path:
+    """Return a project generated with the default answers; only for reading."""
+    env = harness.environment(shared / "baked-home")
+    return once(shared, "baked", lambda folder: harness.bake(template, folder, env)) / harness.SLUG
+
+
+@pytest.fixture(scope="session")
+def planted(template: Path, shared: Path) -> Path:
+    """Return a GitHub folder with a repository that has lived a little (see `seed.py`); only for copying."""
+    return once(shared, "seed", lambda folder: seed.plant(template, folder))
+
+
+@pytest.fixture
+def world(planted: Path, tmp_path: Path) -> Iterator[World]:
+    """Return a GitHub of this test's own with the planted repository."""
+    shutil.copytree(planted / "hub", tmp_path / "hub")
+    with World(tmp_path) as made:
+        yield made

@@ -1,0 +1,59 @@
+"""Make, once for all tests, a repository on a GitHub of our own whose branches hold one case of the life cycle each."""
+
+from pathlib import Path
+
+from fake_server import make_repository
+from harness import bake, environment, run
+from world import REPOSITORY
+
+STUMP = {
+    "kind: linear": "kind: gradient_boosting",
+    "max_iter: 150": "max_iter: 1",
+    "max_leaf_nodes: 15": "max_leaf_nodes: 2",
+}
+
+
+def plant(template: Path, folder: Path) -> None:
+    """Generate a project and push it as `main`; push these branches, the last five of which start at `first`.
+
+    first      the first trained model, which is held so close to zero that it is easily beaten
+    better     the template's own parameters
+    worse      one tree with two leaves
+    unchanged  another text and the same model
+    stale      other parameters, never trained
+    unpushed   a trained model whose files never reached the data remote, as from a fork
+    """
+    env = environment(folder / "home")
+    project = bake(template, folder, env)
+    origin = make_repository(folder / "hub", REPOSITORY)
+
+    def shell(*argv: str) -> None:
+        run(*argv, cwd=project, env=env)
+
+    def branch(
+        name: str, changes: dict[str, str], *commands: str, start: str = "first", file: str = "params.yaml"
+    ) -> None:
+        shell("git", "switch", "--quiet", "--create", name, start)
+        text = (project / file).read_text()
+        for old, new in changes.items():
+            assert old in text, f"{file} has no {old!r}: this case changes nothing"
+            text = text.replace(old, new)
+        (project / file).write_text(text)
+        for command in commands:
+            shell("uv", "run", *command.split())
+        shell("git", "add", "--all")
+        shell("git", "commit", "--quiet", "-m", f"Make a model that is {name}")
+        shell("git", "push", "--quiet", "origin", name)
+
+    shell("uv", "sync", "--quiet")
+    shell("git", "add", "--all")
+    shell("git", "commit", "--quiet", "-m", "Generate churn-model")
+    shell("git", "remote", "add", "origin", str(origin))
+    shell("git", "push", "--quiet", "origin", "main")
+    train, push = "dvc repro --quiet", "gitops store push"
+    branch("first", {"alpha: 1.0 ": "alpha: 100000.0 "}, train, push, start="main")
+    branch("better", {"alpha: 100000.0": "alpha: 1.0"}, train, push)
+    branch("worse", STUMP, train, push)
+    branch("unchanged", {"churn-model": "churn-model (ours)"}, file="README.md")
+    branch("stale", {"alpha: 100000.0": "alpha: 50000.0"})
+    branch("unpushed", {"alpha: 100000.0": "alpha: 10.0"}, train)

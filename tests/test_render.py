@@ -1,0 +1,71 @@
+"""What is generated: exactly these files, all readable, with no template syntax left in them."""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from harness import TEMPLATE
+
+FILES = [
+    ".dvc/.gitignore",
+    ".dvc/config",
+    ".github/CODEOWNERS",
+    ".github/dependabot.yml",
+    ".github/workflows/pull-request.yml",
+    ".github/workflows/release.yml",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    "data/.gitignore",
+    "data/table.csv",
+    "data/table.csv.dvc",
+    "pyproject.toml",
+]
+
+BRACES = re.compile(r"(?<!\$)\{\{")
+
+
+def files(project: Path) -> dict[str, Path]:
+    """Return path -> file of everything generated, without Git's own folder."""
+    found = (path for path in project.rglob("*") if path.is_file() and ".git" not in path.relative_to(project).parts)
+    return {path.relative_to(project).as_posix(): path for path in found}
+
+
+def test_expected_files_and_only_those(baked: Path) -> None:
+    assert sorted(files(baked)) == FILES
+
+
+def test_no_template_syntax_is_left(baked: Path) -> None:
+    for name, path in files(baked).items():
+        text = path.read_text()
+        assert "{%" not in text and "cookiecutter." not in text and "{#" not in text, name
+        # GitHub's own expressions have a dollar sign; in Python, braces in f-strings are doubled
+        assert name.endswith(".py") or not BRACES.search(text), name
+
+
+def test_python_and_workflows_of_the_template_hold_no_jinja(template: Path, baked: Path) -> None:
+    for name, path in files(template / TEMPLATE).items():
+        if name.endswith(".py") or name.startswith(".github/workflows/"):
+            assert path.read_bytes() == (baked / name).read_bytes(), name
+
+
+def test_every_file_of_a_known_kind_parses(baked: Path) -> None:
+    parsers: dict[str, Callable[[str], object]] = {
+        ".toml": tomllib.loads,
+        ".json": json.loads,
+        ".yml": yaml.safe_load,
+        ".yaml": yaml.safe_load,
+    }
+    parsers |= {".dvc": yaml.safe_load, ".py": lambda text: compile(text, "generated", "exec")}
+    for path in files(baked).values():
+        if parse := parsers.get(path.suffix):
+            parse(path.read_text())
+
+
+def test_text_files_end_with_one_line_end(baked: Path) -> None:
+    for name, path in files(baked).items():
+        text = path.read_text()
+        assert not text or (text.endswith("\n") and not text.endswith("\n\n")), name
+        assert "\r" not in text and not re.search(r"[ \t]+$", text, re.MULTILINE), name
