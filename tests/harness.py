@@ -46,8 +46,8 @@ def environment(home: Path) -> dict[str, str]:
     shared = {"UV_CACHE_DIR": f"{cache}/uv", "UV_PYTHON_INSTALL_DIR": f"{data}/uv/python"}
     own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "XDG_CACHE_HOME": str(home / ".cache")}
     quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
-    path = {"PATH": os.pathsep.join(paths)}
-    return {key: value for key, value in (shared | kept | own | quiet | path).items() if key not in DROP}
+    tidy = {"PATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}  # see conftest.py
+    return {key: value for key, value in (shared | kept | own | quiet | tidy).items() if key not in DROP}
 
 
 def run(*argv: str | Path, cwd: Path, env: dict[str, str], timeout: float = 300) -> str:

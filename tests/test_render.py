@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from harness import TEMPLATE
+from harness import ROOT, TEMPLATE
 
 FILES = [
     ".dvc/.gitignore",
@@ -18,10 +18,50 @@ FILES = [
     ".github/workflows/release.yml",
     ".gitignore",
     ".pre-commit-config.yaml",
+    "LICENSE",
+    "README.md",
     "data/.gitignore",
     "data/table.csv",
     "data/table.csv.dvc",
+    "dvc.yaml",
+    "gates.yaml",
+    "openapi.json",
+    "params.yaml",
     "pyproject.toml",
+    "schema.yaml",
+    "src/gitops/__init__.py",
+    "src/gitops/__main__.py",
+    "src/gitops/bento.py",
+    "src/gitops/contract.py",
+    "src/gitops/git.py",
+    "src/gitops/github.py",
+    "src/gitops/judge.py",
+    "src/gitops/lock.py",
+    "src/gitops/project.py",
+    "src/gitops/release.py",
+    "src/gitops/report.py",
+    "src/gitops/review.py",
+    "src/gitops/shell.py",
+    "src/gitops/store.py",
+    "src/gitops/verdict.py",
+    "src/model/__init__.py",
+    "src/model/__main__.py",
+    "src/model/adopt.py",
+    "src/model/contract.py",
+    "src/model/data.py",
+    "src/model/evaluate.py",
+    "src/model/infer.py",
+    "src/model/schema.py",
+    "src/model/score.py",
+    "src/model/service.py",
+    "src/model/train.py",
+    "tests/conftest.py",
+    "tests/test_adopt.py",
+    "tests/test_data.py",
+    "tests/test_evaluate.py",
+    "tests/test_schema.py",
+    "tests/test_service.py",
+    "tests/test_train.py",
 ]
 
 BRACES = re.compile(r"(?<!\$)\{\{")
@@ -69,3 +109,11 @@ def test_text_files_end_with_one_line_end(baked: Path) -> None:
         text = path.read_text()
         assert not text or (text.endswith("\n") and not text.endswith("\n\n")), name
         assert "\r" not in text and not re.search(r"[ \t]+$", text, re.MULTILINE), name
+
+
+def test_the_factory_is_tested_with_the_versions_that_it_will_run_with(template: Path) -> None:
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    groups = tomllib.loads((template / TEMPLATE / "pyproject.toml").read_text())["dependency-groups"].values()
+    theirs = {entry.partition("==")[0]: entry for group in groups for entry in group}
+    shared = [entry for entry in ours if entry.partition("==")[0] in theirs]
+    assert "dvc==" in " ".join(shared) and [theirs[entry.partition("==")[0]] for entry in shared] == shared

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import yaml
 from conftest import ROOT
 
 from model import data
+from model.__main__ import main
 from model.adopt import adopt
 from model.evaluate import evaluate
 from model.infer import infer
@@ -27,7 +26,8 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project under DVC without a table."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], check=True)
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     return tmp_path
 
 
@@ -127,7 +127,6 @@ def test_an_adopted_table_trains_and_serves_with_no_code_changed(
     assert gated in json.loads(Path("metrics.json").read_text())
     row = json.loads(Path("openapi.json").read_text())["components"]["schemas"]["Row"]
     assert {"Kunden-Nr", "größe in m", "город: где"} < set(row["properties"])
-    subprocess.run([sys.executable, "-m", "model", "contract", "--check"], check=True)
 
 
 def test_adopting_again_changes_nothing_and_keeps_the_parameters(empty: Path) -> None:
@@ -151,11 +150,17 @@ def test_a_dry_run_tells_and_writes_nothing(empty: Path, capsys: pytest.CaptureF
     assert "ignored, only one value: DE" in capsys.readouterr().out
 
 
-def test_a_refused_table_leaves_the_project_alone(empty: Path) -> None:
+def test_a_refused_table_leaves_the_project_alone(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("mine.csv").write_text("a,b\n1,2\n3,4\n5\n")
     before = {path: path.read_bytes() for path in empty.rglob("*.*") if path.is_file()}
-    command = [sys.executable, "-m", "model", "adopt", "mine.csv", "--target", "b"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == "error: mine.csv is not a CSV file in UTF-8: CSV parse error: Expected 2 columns, got 1: 5\n"
+    monkeypatch.setattr("sys.argv", ["model", "adopt", "mine.csv", "--target", "b"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert (
+        capsys.readouterr().err
+        == "error: mine.csv is not a CSV file in UTF-8: CSV parse error: Expected 2 columns, got 1: 5\n"
+    )
     assert before == {path: path.read_bytes() for path in before}

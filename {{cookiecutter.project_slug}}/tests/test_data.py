@@ -26,13 +26,13 @@ SCHEMA = Schema(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "not a CSV file"),
+        (b"", "not a table in CSV (UTF-8, commas, as many cells in each row): Empty CSV file"),
         (b"a,b\n", "a header and no rows"),
         (b"a;b\n1;2\n", "a single column, 'a;b'"),
         (b"a,b\n1,2,3\n", "Expected 2 columns, got 3"),
         (b"a,b\n1\n", "Expected 2 columns, got 1"),
-        (b"a,b\n1,\xff\n", "not a CSV file in UTF-8"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "not a CSV file in UTF-8"),
+        (b"a,b\n1,\xff\n", "not a table in CSV"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "not a table in CSV"),
         (b"a,a\n1,2\n", "'a' is empty or used twice"),
         (b"a,\n1,2\n", "'' is empty or used twice"),
     ],
@@ -49,6 +49,12 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, sent
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no file"):
         data.read_csv(tmp_path / "table.csv")
+
+
+def test_a_stage_whose_input_is_missing_says_what_makes_it(project: Path) -> None:
+    data.TABLE.unlink()
+    with pytest.raises(ModelError, match=r"there is no build/table\.parquet: `uv run dvc repro`"):
+        data.split()
 
 
 def test_cells_are_read_as_they_stand(tmp_path: Path) -> None:

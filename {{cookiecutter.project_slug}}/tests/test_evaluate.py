@@ -1,8 +1,6 @@
 """Evaluation measures the model file, and lets it score the rows of another version."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 from sklearn import metrics
 
 from model import data, score
+from model.__main__ import main
 from model.evaluate import calibration, distribution, evaluate, measure
 from model.schema import ModelError, load
 
@@ -120,10 +119,14 @@ def test_rows_that_the_model_can_not_read_are_refused(
     assert not OTHER.exists()
 
 
-def test_the_command_ends_with_one_sentence(project: Path) -> None:
+def test_the_command_ends_with_one_sentence(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("rows.parquet").write_text("no parquet")
-    command = [sys.executable, "-m", "model", "evaluate", "--rows", "rows.parquet", "--predictions", str(OTHER)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: rows.parquet is not a readable Parquet file")
-    assert done.stderr.count("\n") == 1
+    monkeypatch.setattr("sys.argv", ["model", "evaluate", "--rows", "rows.parquet", "--predictions", str(OTHER)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: rows.parquet is not a readable Parquet file")
+    assert (printed.err.count("\n"), printed.out) == (1, "")

@@ -33,7 +33,7 @@ def validate(source: Path = CSV) -> None:
 
 def split() -> None:
     """Write the rows for training and the held-out rows; seeded, and with the same share of positives in both."""
-    schema, frame = load(), pd.read_parquet(TABLE)
+    schema, frame = load(), read_rows(TABLE)
     labels = frame[schema.target.name] if schema.target.task == "binary" else None
     try:
         train, holdout = train_test_split(
@@ -62,15 +62,30 @@ def read_csv(path: Path) -> pd.DataFrame:
             f"there is no file {path}: check its name (`uv run dvc pull` brings the project's own table)"
         ) from None
     except (OSError, UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise ModelError(f"{path} is not a CSV file in UTF-8: {' '.join(str(error).split())[:200]}") from None
+        cause = "".join(c for c in " ".join(str(error).split())[:200] if c.isprintable())
+        raise ModelError(f"{path} is not a table in CSV (UTF-8, commas, as many cells in each row): {cause}") from None
     if twice := [name for name in names if names.count(name) > 1 or not name]:
         raise ModelError(f"{path}: each column needs a name of its own, and {twice[0]!r} is empty or used twice")
     if len(names) == 1:
-        raise ModelError(f"{path} has a single column, {names[0]!r}: separate the columns with commas")
+        raise ModelError(f"{path} has a single column, {names[0][:60]!r}: separate the columns with commas")
     if not table.num_rows:
         raise ModelError(f"{path} has a header and no rows")
     frame: pd.DataFrame = table.rename_columns(names).to_pandas()
     return pd.DataFrame({name: frame[name].str.strip() for name in names})
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read the rows that an earlier stage wrote.
+
+    Raises:
+        ModelError: there is no such file, or it is not Parquet.
+    """
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise ModelError(f"there is no {path}: `uv run dvc repro` runs the stages in their order") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is not a readable Parquet file: {error}") from None
 
 
 def typed(schema: Schema, texts: pd.DataFrame) -> pd.DataFrame:

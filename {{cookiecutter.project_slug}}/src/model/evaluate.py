@@ -29,10 +29,7 @@ def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS) -> None
         ModelError: the file can't be read, lacks a column, or a column holds another type.
     """
     schema = load()
-    try:
-        frame = pd.read_parquet(rows)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{rows} is not a readable Parquet file: {error}") from None
+    frame = data.read_rows(rows)
     if schema.id and schema.id not in frame:
         raise ModelError(f"the rows have no column {schema.id!r}, the id in schema.yaml")
     actual, scores = data.truth(schema, frame), score.score(score.open_model(), score.from_frame(schema, frame))

@@ -45,7 +45,7 @@ def _id(texts: pd.DataFrame, names: list[str], wanted: str | None) -> str | None
     named = [wanted] if wanted else [name for name in names if ID_NAME.search(name)]
     unique = [name for name in named if name in names and texts[name].is_unique and (texts[name] != "").all()]
     # An id with a few duplicates is a mistake in the table; one with many is something else, such as a shop's number.
-    spoilt = [name for name in named if wanted or texts[name].nunique() > len(texts) / 2]
+    spoilt = [name for name in named if wanted or texts[name].nunique() >= len(texts) / 2]
     if spoilt and not unique:
         name = spoilt[0]
         if name not in names:

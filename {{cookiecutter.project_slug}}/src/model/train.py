@@ -1,5 +1,8 @@
 """Fit the pipeline that params.yaml chooses, and export all of it, preprocessing included, to ONNX."""
 
+from itertools import chain
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from skl2onnx import to_onnx
@@ -20,13 +23,14 @@ PARITY = 1e-5
 def train() -> None:
     """Write the model file, once it is shown to score the held-out rows as the fitted pipeline does."""
     schema = load()
-    rows, holdout = (pd.read_parquet(path) for path in (data.TRAIN, data.HOLDOUT))
+    rows, holdout = (data.read_rows(path) for path in (data.TRAIN, data.HOLDOUT))
     matrices = score.from_frame(schema, rows)
     pipeline = build(schema, param("model.kind"), param("seed"))
     try:
         pipeline.fit(_frame(matrices), data.truth(schema, rows))
     except ValueError as error:
         raise ModelError(f"training failed with model.{param('model.kind')} of params.yaml: {error}") from None
+    _floor_thresholds(pipeline[-1])
     content = export(pipeline, matrices)
     difference = parity(pipeline, content, score.from_frame(schema, holdout))
     if not difference <= PARITY:  # NaN too
@@ -72,12 +76,29 @@ def _preprocessing(schema: Schema, *, scale: bool) -> ColumnTransformer:
     return ColumnTransformer([step for step in steps if step[2]])
 
 
+def _floor_thresholds(estimator: Any) -> None:
+    """Bring the trees' thresholds down to float32, which ONNX has.
+
+    The numbers are float32 too, so each falls on the same side as before. The converter rounds to the nearest, and may
+    lift a threshold onto the next number: time stamps in seconds lie that close together.
+    """
+    for tree in chain.from_iterable(getattr(estimator, "_predictors", [])):
+        exact = tree.nodes["num_threshold"]
+        nearest = exact.astype(np.float32)
+        tree.nodes["num_threshold"] = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+
+
 def export(pipeline: Pipeline, matrices: score.Matrices) -> bytes:
     """Return the fitted pipeline as an ONNX file's content."""
     kinds = {"numbers": FloatTensorType, "categories": StringTensorType}
     inputs = [(name, kinds[name]([None, matrix.shape[1]])) for name, matrix in matrices.items()]
     options = {id(pipeline): {"zipmap": False}} if hasattr(pipeline, "predict_proba") else None
-    content: bytes = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=18).SerializeToString()
+    model = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=18)
+    # The converter collects these in a set, whose order changes from run to run: the same model must be the same bytes.
+    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
