@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 ROWS = 400
 
 
-def table(schema: Schema, rows: int = ROWS) -> pd.DataFrame:
+def made_up(schema: Schema, rows: int = ROWS) -> pd.DataFrame:
     """Make up rows that fit a schema, as the texts of a CSV file; a tenth of what may be missing is."""
     random = np.random.default_rng(7)
     cells = {name: values(column, rows, random) for name, column in schema.columns.items()}
@@ -84,7 +84,7 @@ def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def run_pipeline() -> None:
     """Make up a table for the schema.yaml of the current folder, and run the four stages."""
     Path("data").mkdir(exist_ok=True)
-    table(load()).to_csv("data/table.csv", index=False)
+    made_up(load()).to_csv("data/table.csv", index=False)
     validate()
     split()
     train()

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROWS, table
+from conftest import ROWS, made_up
 
 from model import data
 from model.schema import Column, ModelError, Schema, Target, load
+from model.table import read_csv, typed
 
 SCHEMA = Schema(
     id="key",
@@ -41,14 +42,14 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, sent
     path = tmp_path / "table.csv"
     path.write_bytes(content)
     with pytest.raises(ModelError) as error:
-        data.read_csv(path)
+        read_csv(path)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no file"):
-        data.read_csv(tmp_path / "table.csv")
+        read_csv(tmp_path / "table.csv")
 
 
 def test_a_stage_whose_input_is_missing_says_what_makes_it(project: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_stage_whose_input_is_missing_says_what_makes_it(project: Path) -> Non
 def test_cells_are_read_as_they_stand(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes('\ufeffgröße in m, name \r\n007,"a, ""b""\nc"\r\n NA ,\r\n'.encode())
-    assert data.read_csv(path).to_dict("list") == {"größe in m": ["007", "NA"], "name": ['a, "b"\nc', ""]}
+    assert read_csv(path).to_dict("list") == {"größe in m": ["007", "NA"], "name": ['a, "b"\nc', ""]}
 
 
 @pytest.mark.parametrize(
@@ -86,16 +87,16 @@ def test_cells_are_read_as_they_stand(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_that_does_not_fit_is_told_with_an_example(column: str, cell: str, sentence: str) -> None:
-    texts = table(SCHEMA, 20)
+    texts = made_up(SCHEMA, 20)
     texts.loc[2, column] = cell
     with pytest.raises(ModelError) as error:
-        data.typed(SCHEMA, texts)
+        typed(SCHEMA, texts)
     assert str(error.value) == sentence
 
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(ModelError, match="no column 'plan'"):
-        data.typed(SCHEMA, table(SCHEMA, 20).drop(columns="plan"))
+        typed(SCHEMA, made_up(SCHEMA, 20).drop(columns="plan"))
 
 
 def test_the_split_is_complete_and_the_same_every_time(project: Path) -> None:
@@ -115,7 +116,7 @@ def test_the_split_keeps_the_share_of_positives(tmp_path: Path, monkeypatch: pyt
     )
     Path("params.yaml").write_text("seed: 1\nsplit: {holdout: 0.25}\n")
     rows = pd.DataFrame({"y": ["p"] * 20 + ["n"] * 80, "x": range(100)})
-    data.typed(load(), rows.astype("str")).to_parquet(data.TABLE)
+    typed(load(), rows.astype("str")).to_parquet(data.TABLE)
     data.split()
     assert (pd.read_parquet(data.HOLDOUT)["y"] == "p").sum() == 5
     Path("params.yaml").write_text("seed: 1\nsplit: {holdout: 2.5}\n")

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from model import data, score
+from model import score
 from model.schema import ModelError, Schema, load, param
+from model.table import typed
 
 EVERY_TYPE = """\
 id: Nr
@@ -47,7 +48,7 @@ def test_a_request_and_a_table_give_the_model_the_same_input(schema: Schema) -> 
         | {"since": ["1970-01-11T08:00", ""], "note": ["x", "y"], "price": ["1", "2"]},
         dtype="str",
     )
-    frame = score.from_frame(schema, data.typed(schema, texts))
+    frame = score.from_frame(schema, typed(schema, texts))
     records = score.from_records(schema, [schema.row_model().model_validate_json(text(row)) for row in (ROW, empty)])
     np.testing.assert_array_equal(
         frame["numbers"], np.array([[1.5, 3, 1, 10], [np.nan, 3, np.nan, np.nan]], np.float32)

@@ -70,7 +70,7 @@ def test_parity_is_the_distance_between_two_models(project: Path) -> None:
     [
         (r"kind: \w+", "kind: forest", r"no model\.forest"),
         (r"alpha: [\d.]+", "alpha: -1.0", "training failed"),
-        (r"alpha:", "beta:", r"params\.yaml, model\.linear"),
+        (r"alpha:", "beta:", r"no model\.linear\.alpha"),
     ],
 )
 def test_a_mistake_in_the_parameters_is_told_in_one_sentence(project: Path, old: str, new: str, sentence: str) -> None:

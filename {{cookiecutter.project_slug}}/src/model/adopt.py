@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from model import data
+from model.data import CSV
 from model.infer import infer
 from model.schema import PARAMS, PATH, ModelError, Schema
+from model.table import read_csv, typed
 
 GATES = Path("gates.yaml")
 
@@ -35,9 +36,9 @@ def adopt(file: Path, target: str, id_column: str | None, positive: str | None, 
     Raises:
         ModelError: the table can't be used, and why; nothing is written then.
     """
-    texts = data.read_csv(file)
+    texts = read_csv(file)
     schema = infer(texts, target, id_column, positive)
-    frame = data.typed(schema, texts)
+    frame = typed(schema, texts)
     print(_report(schema, texts))
     if dry_run:
         print("\nNothing was written (--dry-run).")
@@ -51,7 +52,7 @@ def adopt(file: Path, target: str, id_column: str | None, positive: str | None, 
     _replace(GATES, GATES_HEAD + _gates(frame[target], schema.target.task))
     _run("model", "contract")
     print(
-        f"\nWritten: {PATH}, {PARAMS}, {GATES}, openapi.json, {data.CSV} and its DVC version. Next:\n"
+        f"\nWritten: {PATH}, {PARAMS}, {GATES}, openapi.json, {CSV} and its DVC version. Next:\n"
         f"  review {PATH} and {GATES}\n"
         "  uv run dvc repro\n"
         "  uv run pytest\n"
@@ -91,11 +92,11 @@ def _params() -> str:
 
 def _version(file: Path) -> None:
     """Put the table in place and let DVC hash it."""
-    data.CSV.parent.mkdir(exist_ok=True)
-    aside = data.CSV.with_suffix(".new")
+    CSV.parent.mkdir(exist_ok=True)
+    aside = CSV.with_suffix(".new")
     shutil.copyfile(file, aside)
-    aside.replace(data.CSV)
-    _run("dvc", "add", "--quiet", str(data.CSV))
+    aside.replace(CSV)
+    _run("dvc", "add", "--quiet", str(CSV))
 
 
 def _run(*command: str) -> None:

@@ -5,8 +5,8 @@ from difflib import get_close_matches
 
 import pandas as pd
 
-from model import data
 from model.schema import Column, ModelError, Schema, Target
+from model.table import parse, present
 
 MOST_CATEGORIES = 50
 POSITIVE = {"yes", "y", "true", "t", "1", "1.0"}
@@ -60,9 +60,9 @@ def _id(texts: pd.DataFrame, names: list[str], wanted: str | None) -> str | None
 
 def _target(column: "pd.Series[str]", name: str, positive: str | None) -> Target:
     """Return what the target is: binary for two values, regression for more numbers."""
-    given = data.present(column, "number")
-    numeric = bool(data.parse("number", column)[given.notna()].notna().all())
-    given = given if numeric else data.present(column, "category")
+    given = present(column, "number")
+    numeric = bool(parse("number", column)[given.notna()].notna().all())
+    given = given if numeric else present(column, "category")
     if missing := int(given.isna().sum()):
         raise ModelError(f"the target {name!r} is missing in {missing:,} rows: remove them, they can't train a model")
     values = [str(value) for value in given.value_counts().index]
@@ -84,17 +84,17 @@ def _target(column: "pd.Series[str]", name: str, positive: str | None) -> Target
 def _feature(column: "pd.Series[str]", name: str) -> Column | str:
     """Return a feature, or the reason to ignore the column."""
     for kind in () if _is_code(column, name) else ("boolean", "integer", "number", "date"):
-        values, given = data.parse(kind, column), data.present(column, kind).notna()
+        values, given = parse(kind, column), present(column, kind).notna()
         if values[given].notna().all() and values.nunique() > 1:
             low = 0 if kind in ("integer", "number") and values.min() >= 0 else None
             return Column(type=kind, min=low, nullable=not given.all())
-    texts = data.present(column, "category")
+    texts = present(column, "category")
     distinct = sorted(texts.dropna().unique())
     if len(distinct) < 2:
         return f"only one value: {distinct[0]}" if distinct else "no value at all"
     if len(distinct) <= min(MOST_CATEGORIES, len(column) / 2):
         return Column(type="category", values=distinct, nullable=bool(texts.isna().any()))
-    odd = texts[data.parse("number", column).isna()].dropna()
+    odd = texts[parse("number", column).isna()].dropna()
     if len(odd) < len(column) / 10 and not _is_code(column, name):
         return f"numbers, but {len(odd):,} rows hold something else, such as {odd.iloc[0]!r}"
     return f"free text or an identifier: {len(distinct):,} different values"

@@ -5,26 +5,17 @@ The service runs without pandas, so nothing here may import it at the top.
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
-
-if TYPE_CHECKING:
-    from pandera.pandas import DataFrameSchema
 
 PATH = Path("schema.yaml")
 PARAMS = Path("params.yaml")
 SAFE_INTEGER = 2**53 - 1  # the largest that every JSON reader keeps exact
 
-# column type -> (pandas dtype in the table, Python type in a request)
-TYPES: dict[str, tuple[str, Any]] = {
-    "number": ("float64", float),
-    "integer": ("Int64", int),
-    "boolean": ("boolean", bool),
-    "date": ("str", date),
-    "category": ("str", str),
-}
+# column type -> Python type in a request
+TYPES: dict[str, Any] = {"number": float, "integer": int, "boolean": bool, "date": date, "category": str}
 
 
 class ModelError(Exception):
@@ -100,28 +91,6 @@ class Schema(_Part):
         """The columns of the model's input `categories`, in its order."""
         return [name for name, column in self.columns.items() if column.type == "category"]
 
-    def frame_schema(self) -> "DataFrameSchema":
-        """Return the check of a typed table: columns, dtypes, ranges, values, missing values, unique ids."""
-        import pandera.pandas as pa
-
-        def column(rule: Column) -> pa.Column:
-            checks = []
-            if rule.min is not None:
-                checks.append(pa.Check.ge(rule.min, error=f"below its min {rule.min:g}"))
-            if rule.max is not None:
-                checks.append(pa.Check.le(rule.max, error=f"above its max {rule.max:g}"))
-            if rule.values:
-                checks.append(pa.Check.isin(rule.values, error="none of its listed values"))
-            return pa.Column(TYPES[rule.type][0], checks, nullable=rule.nullable)
-
-        labels = [self.target.positive, self.target.negative]
-        label = pa.Column("str", pa.Check.isin(labels, error=f"neither {labels[0]!r} nor {labels[1]!r}"))
-        table = {self.target.name: label if self.target.task == "binary" else pa.Column("float64")}
-        table |= {name: column(rule) for name, rule in self.columns.items()}
-        if self.id:
-            table[self.id] = pa.Column("str", unique=True)
-        return pa.DataFrameSchema(table, strict=True)
-
     def row_model(self) -> type[BaseModel]:
         """Return the type of a request's record: `c0` is the first column, which callers know by its own name."""
         rows: dict[str, Any] = {f"c{i}": _field(name, column) for i, (name, column) in enumerate(self.columns.items())}
@@ -132,7 +101,7 @@ class Schema(_Part):
 
 def _field(name: str, column: Column) -> tuple[Any, Any]:
     """Return pydantic's annotation and default of a column."""
-    kind: Any = Literal.__getitem__(tuple(column.values)) if column.values else TYPES[column.type][1]
+    kind: Any = Literal.__getitem__(tuple(column.values)) if column.values else TYPES[column.type]
     widest = SAFE_INTEGER if column.type == "integer" else None
     low = column.min if column.min is not None or widest is None else -widest
     high = column.max if column.max is not None else widest

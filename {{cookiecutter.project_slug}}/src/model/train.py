@@ -52,14 +52,14 @@ def build(schema: Schema, kind: str, seed: int) -> Pipeline:
     settings = param(f"model.{kind}") or {}
     try:
         if kind == "linear":
-            alpha = settings["alpha"]
+            alpha = param("model.linear.alpha")
             estimator = LogisticRegression(C=1 / alpha, max_iter=1000) if binary else Ridge(alpha=alpha)
         elif kind == "gradient_boosting":
             boosting = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
             estimator = boosting(random_state=seed, **settings)
         else:
             raise ModelError(f"params.yaml: the model kind {kind!r} is neither linear nor gradient_boosting")
-    except (KeyError, TypeError, ZeroDivisionError) as error:
+    except (TypeError, ZeroDivisionError) as error:
         raise ModelError(f"params.yaml, model.{kind}: {error}") from None
     return make_pipeline(_preprocessing(schema, scale=kind == "linear"), estimator)
 
