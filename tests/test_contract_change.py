@@ -12,11 +12,13 @@ REQUEST = {
     "required": ["plan"],
 }
 ANSWER = {"properties": {"score": {"type": "number"}, "label": {"type": "string", "enum": ["no", "yes"]}}}
+RECORDS = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "maxItems": 1000, "minItems": 1}
+BODY = {"properties": {"records": RECORDS}, "required": ["records"]}
 BASE: dict[str, Any] = {
     "paths": {
         "/predict": {
             "post": {
-                "requestBody": {"schema": {"$ref": "#/components/schemas/Row"}},
+                "requestBody": {"content": {"application/json": {"schema": BODY}}},
                 "responses": {"200": {"schema": {"$ref": "#/components/schemas/Predictions"}}},
             }
         }
@@ -45,6 +47,8 @@ def after(path: str, value: object) -> str:
     return json.dumps(document)
 
 
+BODY_AT = "paths./predict.post.requestBody.content.application/json.schema"
+RECORDS_AT = f"{BODY_AT}.properties.records"
 ROW, SENT = "components.schemas.Row", "components.schemas.Prediction"
 
 
@@ -58,6 +62,8 @@ ROW, SENT = "components.schemas.Row", "components.schemas.Prediction"
         (f"{ROW}.required", ["plan", "age"], "Row.age is now required"),
         (f"{SENT}.properties.score", None, "Prediction.score is gone"),
         (f"{SENT}.properties.label", {"type": "string", "enum": ["no", "yes", "?"]}, "Prediction.label has another"),
+        (f"{RECORDS_AT}.maxItems", 10, "/predict request.records has another type or range"),
+        (f"{RECORDS_AT}.minItems", 2, "/predict request.records has another type or range"),
         ("paths./predict", None, "/predict is gone"),
     ],
 )
@@ -74,6 +80,9 @@ def test_it_breaks(path: str, value: object, breaks: str) -> None:
         (f"{ROW}.properties.plan", {"type": "string", "enum": ["a", "b", "c"]}),
         (f"{ROW}.properties.age", {"type": "integer", "title": "Age in years"}),
         (f"{SENT}.properties.reason", {"type": "string"}),
+        (f"{ROW}.properties.age", {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
+        (f"{RECORDS_AT}.maxItems", 5000),
+        (f"{RECORDS_AT}.maxItems", None),
         (f"{ROW}.required", []),
     ],
 )

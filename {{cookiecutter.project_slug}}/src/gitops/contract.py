@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+LARGEST = ("maximum", "exclusiveMaximum", "maxItems", "maxLength")
+SMALLEST = ("minimum", "exclusiveMinimum", "minItems", "minLength")
+
 
 def change(old: str | None, new: str | None) -> tuple[str, list[str]]:
     """Compare two OpenAPI documents, as text.
@@ -17,14 +20,24 @@ def change(old: str | None, new: str | None) -> tuple[str, list[str]]:
         return "breaking", ["the contract is gone"]
     before, after = json.loads(old), json.loads(new)
     lost = [f"{path} is gone" for path in before["paths"] if path not in after["paths"]]
-    schemas = after["components"]["schemas"]
-    answers = set(_answers(before))
-    for name, schema in before["components"]["schemas"].items():
-        if name in schemas:
-            lost += _broken(name, schema, schemas[name], answered=name in answers)
+    old_parts, new_parts = _parts(before), _parts(after)
+    answers = _answers(before)
+    for name, schema in old_parts.items():
+        if name in new_parts:
+            lost += _broken(name, schema, new_parts[name], answered=name in answers)
         else:
             lost.append(f"{name} is gone")
     return ("breaking", lost) if lost else ("compatible", [])
+
+
+def _parts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return every object schema by name: the named ones, and the bodies that routes describe in place."""
+    parts = dict(document["components"]["schemas"])
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                parts[f"{path} request"] = content["schema"]
+    return parts
 
 
 def _broken(name: str, old: dict[str, Any], new: dict[str, Any], *, answered: bool) -> Iterator[str]:
@@ -43,10 +56,24 @@ def _broken(name: str, old: dict[str, Any], new: dict[str, Any], *, answered: bo
 
 
 def _wider(old: dict[str, Any], new: dict[str, Any], answered: bool) -> bool:
-    """Tell whether a field takes all that it took: more categories are fine in a request, not in an answer."""
-    if answered or _meaning(old) | {"enum": 0} != _meaning(new) | {"enum": 0}:
+    """Tell whether a field of a request takes all that it took; in an answer any change can surprise."""
+    if answered:
         return False
-    return set(old.get("enum", [])) <= set(new.get("enum", []))
+    if new.get("anyOf") and _meaning(old) in map(_meaning, new["anyOf"]):
+        return True  # it may now be missing, too
+    before, after = _meaning(old), _meaning(new)
+    limits = {key: (before.pop(key, None), after.pop(key, None)) for key in ("enum", *LARGEST, *SMALLEST)}
+    return before == after and all(_looser(key, *pair) for key, pair in limits.items())
+
+
+def _looser(key: str, old: Any, new: Any) -> bool:
+    if new is None:
+        return True
+    if old is None:
+        return False
+    if key == "enum":
+        return set(old) <= set(new)
+    return bool(old <= new if key in LARGEST else old >= new)
 
 
 def _meaning(kind: dict[str, Any]) -> dict[str, Any]:
