@@ -1,6 +1,7 @@
 """A model's first day, on this machine: generate, train, review, merge, release, serve, ask.
 
-`make demo` runs it. A local bare repository plays GitHub; everything else is what a team would run. It leaves `demo/` for looking.
+`make demo` runs it. A local bare repository plays GitHub; everything else is what a team would run. It leaves `demo/`
+for looking.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""People who share one bare repository, each with a clone and a home of their own; the factory runs from where it lies."""
+"""People who share one bare repository, each with a clone and a home; the factory runs from where it lies."""
 
 import os
 import shutil

@@ -8,8 +8,8 @@ from world import REPOSITORY
 
 STUMP = {
     "kind: linear": "kind: gradient_boosting",
-    "max_iter: 150": "max_iter: 1",
-    "max_leaf_nodes: 15": "max_leaf_nodes: 2",
+    "max_iter: 80": "max_iter: 1",
+    "max_leaf_nodes: 8": "max_leaf_nodes: 2",
 }
 
 

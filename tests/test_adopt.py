@@ -130,7 +130,9 @@ def ask(address: str, records: list[Row]) -> list[Row]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "target", "metric"), [(loans(), "Ausfall", "roc_auc"), (flats(), "price", "r2")], ids=["binary", "regression"]
+    ("rows", "target", "metric"),
+    [(loans(), "Ausfall", "roc_auc"), (flats(), "price", "r2")],
+    ids=["binary", "regression"],
 )
 def test_an_unknown_table_lives_the_whole_day(
     project: Any, tmp_path: Path, rows: list[Row], target: str, metric: str
@@ -198,9 +200,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_table_gets_one_plain_sentence_and_changes_nothing(
-    project: Any, tmp_path: Path, case: str
-) -> None:
+def test_a_bad_table_gets_one_plain_sentence_and_changes_nothing(project: Any, tmp_path: Path, case: str) -> None:
     content, target, words = BAD[case]
     (tmp_path / "bad.csv").write_bytes(content)
     with pytest.raises(Failed) as failed:

@@ -19,7 +19,10 @@ GOOD = {
     "floor": 0.8,
     "tolerance": 0.01,
 }
+GOOD |= {"require": "not_worse", "rows": 1409, "visible": 0.0162}
 GOOD |= {"difference": 0.01, "low": 0.002, "high": 0.018, "verdict": "better", "reason": ""}
+CHART = {"title": "ROC curve", "x": ["false positive rate", 0, 1], "y": ["true positive rate", 0, 1]}
+CHART |= {"series": {"champion": [0, 0.7, 1], "challenger": [0, 0.8, 1]}}
 
 
 def review(**parts: Any) -> dict[str, Any]:
@@ -37,6 +40,10 @@ def review(**parts: Any) -> dict[str, Any]:
         "factory_changed": [],
         "champion": {"state": "paired", "note": ""},
         "metrics": [GOOD],
+        "segments": [],
+        "notes": [],
+        "value": {},
+        "charts": [],
         "rows": 1409,
         "trained": False,
     }
@@ -75,7 +82,9 @@ def test_undecided_and_changed_gates_only_warn() -> None:
     assert review(metrics=[GOOD | {"verdict": "undecided", "reason": "r"}], gates_changed=True)["reasons"] == []
 
 
-@pytest.mark.parametrize("place", ["params", "data", "champion", "reasons", "breaks", "metric", "factory"])
+@pytest.mark.parametrize(
+    "place", ["params", "data", "champion", "reasons", "breaks", "metric", "factory", "segment", "note", "value"]
+)
 def test_hostile_text_stays_in_its_code_span(place: str) -> None:
     change = [{"name": HOSTILE, "champion": HOSTILE, "challenger": HOSTILE}]
     parts: dict[str, Any] = {
@@ -86,6 +95,9 @@ def test_hostile_text_stays_in_its_code_span(place: str) -> None:
         "breaks": {"contract": {"change": HOSTILE, "breaks": [HOSTILE]}},
         "metric": {"metrics": [GOOD | {"name": HOSTILE, "verdict": "worse", "reason": HOSTILE}]},
         "factory": {"factory_changed": [HOSTILE]},
+        "segment": {"segments": [GOOD | {"name": HOSTILE}]},
+        "note": {"notes": [HOSTILE]},
+        "value": {"value": {HOSTILE: {"threshold": 0.5, "per_1000": 1.0}}},
     }[place]
     text = report.render(review(**parts))
     outside = re.sub(r"`[^`\n]*`", "", text)
@@ -94,6 +106,27 @@ def test_hostile_text_stays_in_its_code_span(place: str) -> None:
         assert harm not in outside, harm
     tables = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert set(tables) <= {4, 7}  # no cell more than the two tables have
+
+
+def test_a_chart_is_mermaid_with_its_legend_in_the_text() -> None:
+    text = report.render(review(charts=[CHART]))
+    assert "**ROC curve** (first line: champion · second line: challenger)" in text
+    lines = text[text.index("```mermaid") :].splitlines()[:6]
+    assert lines == [
+        "```mermaid",
+        "xychart-beta",
+        '    x-axis "false positive rate" 0 --> 1',
+        '    y-axis "true positive rate" 0 --> 1',
+        "    line [0, 0.7, 1]",
+        "    line [0, 0.8, 1]",
+    ]
+
+
+def test_segments_are_folded_worst_first() -> None:
+    worst = GOOD | {"name": "plan = b", "difference": -0.2, "verdict": "worse", "reason": "plan = b: worse"}
+    text = report.render(review(segments=[GOOD | {"name": "plan = a"}, worst]))
+    assert text.startswith("⛔ **Blocked**: `plan = b: worse`")
+    assert "<summary>Segments (2)</summary>" in text and text.index("`plan = b` |") < text.index("`plan = a` |")
 
 
 def test_a_huge_change_is_cut_with_a_note() -> None:
@@ -133,6 +166,9 @@ def test_without_a_review_a_failed_job_explains_itself(tmp_path: Path) -> None:
         json.dumps(review() | {"metrics": [GOOD | {"verdict": "great"}]}),
         json.dumps(review() | {"metrics": [GOOD | {"challenger": "| 1 |"}]}),
         json.dumps(review() | {"rows": "<b>"}),
+        json.dumps(review() | {"charts": [CHART | {"title": "ROC curve\n```\n# h"}]}),
+        json.dumps(review() | {"charts": [CHART | {"series": {"x]\nline": [1]}}]}),
+        json.dumps(review() | {"charts": [CHART | {"series": {"champion": ["1]"]}}]}),
         json.dumps({key: value for key, value in review().items() if key != "lock"}),
         " " * (verdict.SIZE_LIMIT + 1),
     ],

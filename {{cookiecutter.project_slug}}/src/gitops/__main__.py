@@ -41,6 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.set_defaults(run=_review)
 
+    add = commands.add_parser(
+        "judge", help="compare two tables of predictions, without Git or DVC: exit code 0 pass, 1 block"
+    )
+    add.add_argument("champion", type=Path, help="Parquet: id, truth, score and any segment columns")
+    add.add_argument("challenger", type=Path, help="the same rows, scored by the model that wants to be merged")
+    add.add_argument("--gates", type=Path, default="gates.yaml", help="(default: %(default)s)")
+    add.add_argument("--json", type=Path, metavar="OUT", help="write the judgement there as well")
+    add.set_defaults(run=_judge)
+
     add = commands.add_parser("comment", help="write the review as the pull request's one comment")
     add.add_argument("--pull-request", type=int, required=True, metavar="NUMBER")
     add.add_argument("--review", type=Path, default=REVIEW, help="(default: %(default)s)")
@@ -76,6 +85,12 @@ def _review(arguments: argparse.Namespace) -> int:
     from gitops.review import review
 
     return review(arguments.base, arguments.out)
+
+
+def _judge(arguments: argparse.Namespace) -> int:
+    from gitops.judge import compare
+
+    return compare(arguments.champion, arguments.challenger, arguments.gates, arguments.json)
 
 
 def _comment(arguments: argparse.Namespace) -> int:

@@ -1,145 +1,222 @@
 """Champion against challenger: a pure function of two tables of predictions and the gates."""
 
+import json
 import math
-from collections.abc import Callable
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn import metrics
+from numpy.typing import NDArray
+from scipy.stats import norm
 
-from gitops.shell import Stop
+from gitops import gates as rules
+from gitops import report
+from gitops.bootstrap import contest, measured, resample
+from gitops.metrics import Vector, find
+from gitops.shell import Stop, say
+from gitops.value import best
 
-RESAMPLES = 400
-LEVEL = 0.95
-SEED = 20
+CHANCE = 0.02  # with which an equal model is called worse; tests/bench/review.py shows what follows from it
+SEGMENTS_CHANCE = 0.01  # the same for all segments together
+SMALL = 50  # rows; below, an interval is only a hint
+LEAK = 0.995  # of ROC AUC: no honest table is that easy
+JUMP = 0.1  # gain of ROC AUC that asks for a second look
 
-Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
-
-# name -> (function of truth and score, whether more is better)
-METRICS: dict[str, tuple[Callable[[Vector, Vector], float], bool]] = {
-    "roc_auc": (metrics.roc_auc_score, True),
-    "average_precision": (metrics.average_precision_score, True),
-    "log_loss": (lambda truth, score: float(metrics.log_loss(truth, score, labels=[0, 1])), False),
-    "brier": (metrics.brier_score_loss, False),
-    "r2": (metrics.r2_score, True),
-    "mae": (metrics.mean_absolute_error, False),
-    "rmse": (metrics.root_mean_squared_error, False),
-}
+BLOCKING = {"worse", "below floor", "missing", "not shown"}
 
 
-def judge(champion: pd.DataFrame | None, challenger: pd.DataFrame, gates: dict[str, Any]) -> list[dict[str, Any]]:
-    """Judge each metric that the gates name.
+def judge(
+    champion: pd.DataFrame | None, challenger: pd.DataFrame, gates: dict[str, Any], today: date | None = None
+) -> dict[str, Any]:
+    """Judge a challenger by gates.
 
     Args:
         champion: columns `id`, `truth` and `score`, one row per held-out row; None where no champion scored these rows.
-        challenger: the same columns and, when there is a champion, the same rows in any order.
-        gates: metric name -> `floor` (the worst value allowed) and `tolerance` (how much worse than the
-            champion is still fine).
+        challenger: the same, in any order, and the segment columns that the gates name.
+        gates: the content of gates.yaml: `metrics`, and optionally `segments`, `value` and `waivers`.
+        today: the day on which waivers are looked at; by default the real one.
 
     Returns:
-        One dictionary a metric: `name`, `champion`, `challenger`, `difference` (positive is better), `low` and `high`
-        (its 95 % interval from a stratified paired bootstrap, Efron & Tibshirani 1993, ch. 13), `floor`, `tolerance`,
-        `verdict` (`better`, `no worse`, `undecided`, `worse`, `below floor`, `missing` or, with no champion, `meets the
-        gate`) and `reason`.
+        `rows`, `metrics` and `segments` (a list of rows each), `value` (what the best threshold gains, by model; see
+        `gitops.value`) and `notes`, sentences on what these rows can't tell. A row has `name`, `champion`,
+        `challenger`, `difference` (positive is better), its interval (see `gitops.bootstrap`), the gate's `floor`,
+        `tolerance` and `require`, `verdict` and `reason`.
 
     Raises:
-        Stop: the two tables are not about the same rows, or the gates name a metric that we don't know.
+        Stop: the tables are not about the same rows, or the gates are not gates.
     """
-    if unknown := set(gates) - set(METRICS):
-        raise Stop(f"gates.yaml names the metric {sorted(unknown)[0]!r}, which is none of {', '.join(METRICS)}")
-    truth, new, old = _align(champion, challenger)
-    draws = None if old is None else _draws(truth)
-    return [_one(name, gate or {}, truth, new, old, draws) for name, gate in gates.items()]
+    checked = rules.check(gates)
+    table, old = _align(champion, challenger)
+    truth, new = (table[column].to_numpy(float) for column in ("truth", "score"))
+    parts = {} if old is None else _segments(checked.segments, table)
+    everything, metric = np.arange(len(truth)), find(checked.segments["metric"])
+    contests = {name: contest(find(name), everything, truth, new, old) for name in checked.metrics}
+    segments = {name: contest(metric, rows, truth, new, old) for name, rows in parts.items()}
+    if old is not None:
+        resample([*contests.values(), *segments.values()], truth)
+    metrics = [{"name": name} | gate | measured(contests[name]) for name, gate in checked.metrics.items()]
+    metrics = [row | decide(row) for row in metrics]
+    gate = rules.GATE | {"tolerance": checked.segments["tolerance"]}
+    found = _holm([{"name": name} | gate | measured(entry) for name, entry in segments.items()])
+    result = {"rows": len(truth), "metrics": metrics, "segments": found, "notes": _notes(truth, metrics)}
+    _waive(result, checked.waivers, today or date.today())
+    return result | {"value": _values(truth, {"champion": old, "challenger": new}, checked.value)}
 
 
-def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[Vector, Vector, Vector | None]:
-    """Bring both tables into one order: truth, the challenger's scores, the champion's scores."""
-    if lacking := {"id", "truth", "score"} - set(challenger):
-        raise Stop(f"the challenger's predictions have no column {sorted(lacking)[0]!r}")
+def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[pd.DataFrame, Vector | None]:
+    """Return the challenger's table by id, and the champion's scores in the same order."""
+    for who, table in (("challenger", challenger), ("champion", champion)):
+        if table is None:
+            continue
+        if lacking := {"id", "truth", "score"} - set(table):
+            raise Stop(f"the {who}'s predictions have no column {sorted(lacking)[0]!r}")
+        if table["id"].duplicated().any():
+            raise Stop(f"the {who}'s predictions have the id {table['id'][table['id'].duplicated()].iloc[0]!r} twice")
+        if not len(table):
+            raise Stop(f"the {who}'s predictions have no row")
     new = challenger.set_index("id").sort_index()
-    truth, score = (new[column].to_numpy(float) for column in ("truth", "score"))
     if champion is None:
-        return truth, score, None
+        return new, None
     old = champion.set_index("id").sort_index()
-    if not new.index.equals(old.index) or not np.array_equal(truth, old["truth"].to_numpy(float), equal_nan=True):
+    if not new.index.equals(old.index) or not np.array_equal(new["truth"], old["truth"], equal_nan=True):
         raise Stop("the two models were not scored on the same rows, so their difference says nothing")
-    return truth, score, old["score"].to_numpy(float)
+    return new, old["score"].to_numpy(float)
 
 
-def _draws(truth: Vector) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """Draw row numbers with replacement; a class keeps its size, so that no draw lacks one."""
-    random = np.random.default_rng(SEED)
-    groups = (
-        [np.flatnonzero(truth == value) for value in (0, 1)]
-        if set(np.unique(truth)) <= {0, 1}
-        else [np.arange(len(truth))]
-    )
-    return np.hstack([random.choice(group, (RESAMPLES, len(group))) for group in groups if len(group)])
-
-
-def _measure(name: str, truth: Vector, score: Vector) -> float:
-    """Return the metric, NaN where it is not defined (a score that is not a number, a single class)."""
-    try:
-        return float(METRICS[name][0](truth, score))
-    except ValueError:
-        return math.nan
-
-
-def _one(
-    name: str,
-    gate: dict[str, float],
-    truth: Vector,
-    new: Vector,
-    old: Vector | None,
-    draws: np.ndarray[tuple[int, int], np.dtype[np.int64]] | None,
-) -> dict[str, Any]:
-    sign = 1 if METRICS[name][1] else -1
-    row: dict[str, Any] = {"name": name, "challenger": _measure(name, truth, new), "more_is_better": sign > 0}
-    row |= {"floor": gate.get("floor"), "tolerance": gate.get("tolerance", 0.0)}
-    if old is not None and draws is not None:
-        row["champion"] = _measure(name, truth, old)
-        row["difference"] = sign * (row["challenger"] - row["champion"])
-        if math.isfinite(row["difference"]):
-            gains = [sign * (_measure(name, truth[i], new[i]) - _measure(name, truth[i], old[i])) for i in draws]
-            row["low"], row["high"] = (float(x) for x in np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-    return row | decide(row)
+def _segments(groups: dict[str, Any], table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
+    """Return `column = value` -> its row numbers, for every segment that is large enough to judge."""
+    parts: dict[str, NDArray[np.intp]] = {}
+    for column in groups["columns"]:
+        if column not in table:
+            raise Stop(f"gates.yaml: segments.columns names {column!r}, which the predictions don't have")
+        for value, rows in table.reset_index().groupby(column, sort=True, dropna=False).indices.items():
+            if len(rows) >= groups["min_rows"]:
+                parts[f"{column} = {value}"] = np.asarray(rows)
+    return parts
 
 
 def decide(row: dict[str, Any]) -> dict[str, str]:
     """Return the `verdict` and the `reason` of one measured metric."""
     name, value, floor, tolerance = row["name"], row["challenger"], row["floor"], row["tolerance"]
     sign = 1 if row["more_is_better"] else -1
-    if value is None or not math.isfinite(value):
-        return {
-            "verdict": "missing",
-            "reason": f"{name} has no value: scores must be numbers, of a classifier between 0 and 1",
-        }
+    if not math.isfinite(value):
+        return _verdict("missing", f"{name} has no value: scores must be numbers, of a classifier between 0 and 1")
     if floor is not None and sign * (value - floor) < 0:
         side = "below its floor" if sign > 0 else "above its limit"
-        return {
-            "verdict": "below floor",
-            "reason": f"{name} {value:.4f} is {side} {floor:g} by {abs(value - floor):.4f}",
-        }
-    loss = -row.get("difference", math.nan)
+        return _verdict("below floor", f"{name} {value:.4f} is {side} {floor:g} by {abs(value - floor):.4f}")
     if "low" not in row:
-        if loss > tolerance:
-            return {
-                "verdict": "undecided",
-                "reason": f"{name} is {loss:.4f} worse, but on other rows than the champion's",
-            }
-        return {"verdict": "meets the gate", "reason": ""}
-    if loss > tolerance and row["high"] < 0:
-        return {
-            "verdict": "worse",
-            "reason": f"{name} is {loss:.4f} worse than the champion (tolerance {tolerance:g}), beyond chance",
-        }
-    if loss > tolerance:
-        return {
-            "verdict": "undecided",
-            "reason": f"{name} is {loss:.4f} worse than the champion, but chance could explain it",
-        }
-    return {"verdict": "better" if row["low"] > 0 else "no worse", "reason": ""}
+        loss = -row["difference"]
+        if loss > tolerance:  # False for a NaN, without a champion
+            return _verdict("undecided", f"{name} is {loss:.4f} worse, but on other rows than the champion's")
+        return _verdict("meets the gate")
+    verdict, reason = _compared(row)
+    if verdict == "worse" or row["require"] == "not_worse":
+        return _verdict(verdict, reason)
+    if row["require"] == "better" and verdict != "better":
+        return _verdict("not shown", f"{name} must be better than the champion, and that is not shown")
+    if row["require"] == "non_inferior" and verdict == "undecided":
+        return _verdict("not shown", f"{name} must be shown to be no more than {tolerance:g} worse, and is not")
+    return _verdict(verdict, reason)
 
 
-BLOCKING = {"worse", "below floor", "missing"}
+def _compared(row: dict[str, Any]) -> tuple[str, str]:
+    """Compare with the champion: what the interval includes and excludes."""
+    name, loss, tolerance = row["name"], -row["difference"], row["tolerance"]
+    if row["low"] > 0:
+        return "better", ""
+    if loss > tolerance and _chance(row) <= CHANCE:
+        return "worse", f"{name} is {loss:.4f} worse than the champion (tolerance {tolerance:g}), beyond chance"
+    if row["low"] >= -tolerance:
+        return "no worse", ""
+    seen = f"these rows show differences from {row['visible']:.4f} on"
+    return (
+        "undecided",
+        f"{name} may be up to {-row['low']:.4f} worse than the champion (tolerance {tolerance:g}): {seen}",
+    )
+
+
+def _verdict(verdict: str, reason: str = "") -> dict[str, str]:
+    return {"verdict": verdict, "reason": reason}
+
+
+def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Call a segment worse only so rarely by chance that looking at many is safe (Holm 1979)."""
+    chances = [_chance(row) for row in rows]
+    order = np.argsort(chances, kind="stable")
+    level, refused = SEGMENTS_CHANCE, True
+    for place, index in enumerate(order):
+        row = rows[index]
+        refused = refused and chances[index] <= level / (len(rows) - place)
+        loss = -row["difference"]
+        worse = refused and loss > row["tolerance"]
+        reason = f"{row['name']}: {loss:.4f} worse than the champion in {row['rows']:,} rows, beyond chance"
+        row |= _verdict("worse", reason) if worse else _verdict("no sign of a loss")
+    return rows
+
+
+def _chance(row: dict[str, Any]) -> float:
+    """Return how often chance alone makes a loss as large as this one (normal approximation)."""
+    return float(norm.cdf(row["difference"] / row["error"])) if row.get("error") else 1.0
+
+
+def _notes(truth: Vector, metrics: list[dict[str, Any]]) -> list[str]:
+    """Say what these rows can't tell, and what is too good to be true."""
+    notes = []
+    if len(truth) < SMALL:
+        notes.append(f"{len(truth)} held-out rows are too few to compare models: hold out more, or read this as a hint")
+    for row in metrics:
+        if row["name"] == "roc_auc" and row["challenger"] > LEAK:
+            notes.append(f"roc_auc {row['challenger']:.4f} is too good to be true: does a column know the answer?")
+        elif row["name"] == "roc_auc" and row["difference"] > JUMP:
+            notes.append(f"roc_auc gains {row['difference']:.4f} at once: does a column know the answer?")
+    return notes
+
+
+def _waive(result: dict[str, Any], waivers: list[dict[str, Any]], today: date) -> None:
+    """Let a known loss pass that a code owner accepted in gates.yaml, until its day; a late one is told and ignored."""
+    for waiver in waivers:
+        if waiver["until"] < today:
+            result["notes"].append(
+                f"the waiver for {waiver['metric']} ended on {waiver['until']}: take it out of gates.yaml"
+            )
+            continue
+        for row in result["metrics"] + result["segments"]:
+            if row["name"] == waiver["metric"] and row["verdict"] in BLOCKING - {"missing"}:
+                words = f"waived until {waiver['until']} by {waiver['who']}: {waiver['reason']}"
+                row |= _verdict("waived", f"{row['reason']} ({words})")
+
+
+def _values(
+    truth: Vector, scores: dict[str, Vector | None], gain: dict[str, float] | None
+) -> dict[str, dict[str, float]]:
+    """Return what each model's best threshold gains, when the gates say what outcomes are worth."""
+    if gain is None:
+        return {}
+    if not set(np.unique(truth)) <= {0.0, 1.0}:
+        raise Stop("gates.yaml: value is about a classifier with two outcomes, and the truth here is another")
+    known = {who: score for who, score in scores.items() if score is not None and np.isfinite(score).all()}
+    return {who: best(truth, score, gain) for who, score in known.items()}
+
+
+def compare(champion: Path, challenger: Path, gates: Path, out: Path | None) -> int:
+    """Judge two files and print the tables; 0 when nothing blocks, 1 when something does."""
+    try:
+        result = judge(pd.read_parquet(champion), pd.read_parquet(challenger), rules.read(gates.read_text()))
+    except (OSError, ValueError) as error:
+        raise Stop(f"can't be read: {' '.join(str(error).split())}") from None
+    for part in ("metrics", "segments"):
+        result[part] = [finite(row) for row in result[part]]
+    if out:
+        out.write_text(json.dumps(result, indent=2, allow_nan=False, default=str) + "\n")
+    say(report.metrics_table(result["metrics"]))
+    blocking = [row for row in result["metrics"] + result["segments"] if row["verdict"] in BLOCKING]
+    for sentence in [*(row["reason"] for row in blocking), *result["notes"]]:
+        say(f"  {sentence}")
+    return int(bool(blocking))
+
+
+def finite(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row for JSON, which has no NaN and no infinity."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

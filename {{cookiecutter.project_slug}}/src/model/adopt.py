@@ -24,7 +24,6 @@ SCHEMA_HEAD = """\
 """
 GATES_HEAD = """\
 # What a model must reach to be merged. Changing this file needs a code owner.
-baseline: main            # champion: what main holds (production follows with the deployment)
 metrics:                  # floor: the worst value allowed; tolerance: how much worse than the champion is still fine
 """
 RAISE = "raise the floor once you know what a good model reaches"

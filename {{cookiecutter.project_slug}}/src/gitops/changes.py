@@ -1,0 +1,57 @@
+"""What a pull request changes besides the numbers: parameters, data, the contract, the gates, the factory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gitops import contract
+from gitops.git import git, show
+from gitops.project import Project
+
+FACTORY = ("src/gitops", ".github", "pyproject.toml")
+
+
+def since(base: str, project: Project) -> dict[str, Any]:
+    """Compare the working tree with `base`."""
+    change, breaks = contract.change(show(base, project.contract), _text(project.contract))
+    pointer = f"{project.data}.dvc"
+    return {
+        "params": _parameters(show(base, "params.yaml"), _text("params.yaml")),
+        "data": _data(show(base, pointer), _text(pointer)),
+        "contract": {"change": change, "breaks": breaks},
+        "gates_changed": show(base, "gates.yaml") not in (None, _text("gates.yaml")),
+        "factory_changed": git("diff", "--name-only", base, "--", *FACTORY).splitlines(),
+    }
+
+
+def _text(path: str) -> str | None:
+    return Path(path).read_text() if Path(path).exists() else None
+
+
+def _parameters(old: str | None, new: str | None) -> list[dict[str, Any]]:
+    """Return the parameters whose values differ, by dotted name."""
+    before, after = (dict(_flatten(yaml.safe_load(text or "") or {})) for text in (old, new))
+    return [
+        {"name": name, "champion": str(before.get(name, "–")), "challenger": str(after.get(name, "–"))}
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _flatten(value, f"{prefix}{key}.")
+    else:
+        yield prefix[:-1], tree
+
+
+def _data(old: str | None, new: str | None) -> list[dict[str, Any]]:
+    """Return the data versions when they differ."""
+    before, after = ((yaml.safe_load(text or "") or {}).get("outs", [{}])[0] for text in (old, new))
+    if before.get("md5") == after.get("md5"):
+        return []
+    sides = [f"{version.get('md5', '–')[:9]} ({version.get('size', 0):,} bytes)" for version in (before, after)]
+    return [{"name": after.get("path", before.get("path")), "champion": sides[0], "challenger": sides[1]}]

@@ -1,0 +1,190 @@
+"""Metrics that can be measured on many resamples at once, since a review measures each one a thousand times.
+
+A measure takes weights, [resamples, rows], how often each row was drawn, and returns a value for each resample. Those
+that reviews mostly use are vectorised; any other scikit-learn scorer, and a project's own metric, runs row by row.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics
+
+from gitops.shell import Stop
+
+Vector = NDArray[np.float64]
+Weights = NDArray[np.float64]
+Measure = Callable[[Weights], Vector]
+THRESHOLD = 0.5  # of scorers that want a label
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named metric: `prepare(truth, score)` returns its measure on these rows; `sign` is -1 where less is better."""
+
+    name: str
+    sign: int
+    prepare: Callable[[Vector, Vector], Measure]
+
+
+def find(name: str) -> Metric:
+    """Return a metric by its name, that of a scikit-learn scorer, or `package.module:function`.
+
+    Raises:
+        Stop: there is no such metric.
+    """
+    if name in FAST:
+        sign, prepare = FAST[name]
+        return Metric(name, sign, prepare)
+    if ":" in name:
+        return _own(name)
+    try:
+        scorer = metrics.get_scorer(name)
+    except ValueError:
+        known = f"{', '.join(FAST)}, no scikit-learn scorer, and no module:function"
+        raise Stop(f"gates.yaml names the metric {name!r}, which is none of {known}") from None
+    labels = scorer._response_method == "predict" and "classif" in (scorer._score_func.__module__ or "")
+
+    def function(truth: Vector, score: Vector, weight: Vector) -> float:
+        given = (score >= THRESHOLD).astype(float) if labels else score
+        return float(scorer._sign * scorer._score_func(truth, given, sample_weight=weight, **scorer._kwargs))
+
+    return Metric(name, 1, _one_by_one(function))
+
+
+def _own(name: str) -> Metric:
+    """Load a project's `f(truth, score, sample_weight) -> float`; more is better, unless it has `less_is_better`."""
+    module, _, attribute = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise Stop(f"gates.yaml names the metric {name!r}, which can't be imported ({error})") from None
+    if len(inspect.signature(function).parameters) < 3:
+        raise Stop(f"the metric {name} must take (truth, score, sample_weight)")
+    return Metric(name, -1 if getattr(function, "less_is_better", False) else 1, _one_by_one(function))
+
+
+def _one_by_one(function: Callable[[Vector, Vector, Vector], float]) -> Callable[[Vector, Vector], Measure]:
+    def prepare(truth: Vector, score: Vector) -> Measure:
+        def measure(weights: Weights) -> Vector:
+            return np.array([_defined(function, truth, score, row.astype(float)) for row in weights])
+
+        return measure
+
+    return prepare
+
+
+def _defined(function: Callable[..., float], *arguments: Vector) -> float:
+    """Return NaN where scikit-learn finds that the metric has no value (a single class, a score that is no number)."""
+    try:
+        return float(function(*arguments))
+    except ValueError:
+        return float("nan")
+
+
+def _mean(loss: Callable[[Vector, Vector], Vector]) -> Callable[[Vector, Vector], Measure]:
+    """Return the metric that is the mean of a loss of each row."""
+
+    def prepare(truth: Vector, score: Vector) -> Measure:
+        losses = loss(truth, score)
+        return lambda weights: _divide(weights @ losses, weights.sum(axis=1))
+
+    return prepare
+
+
+def _root(prepare: Callable[[Vector, Vector], Measure]) -> Callable[[Vector, Vector], Measure]:
+    def rooted(truth: Vector, score: Vector) -> Measure:
+        measure = prepare(truth, score)
+        return lambda weights: np.sqrt(measure(weights))
+
+    return rooted
+
+
+def _roc_auc(truth: Vector, score: Vector) -> Measure:
+    """Return the area under the ROC curve: the share of pairs in the right order, ties counting half."""
+    sums = _by_score(truth, score)
+
+    def measure(weights: Weights) -> Vector:
+        positives, negatives = sums(weights)
+        below = np.cumsum(negatives, axis=1)
+        right = ((below - negatives / 2) * positives).sum(axis=1)
+        return _divide(right, positives.sum(axis=1) * below[:, -1])
+
+    return measure
+
+
+def _average_precision(truth: Vector, score: Vector) -> Measure:
+    """Return the mean of the precision at each found positive (scikit-learn's definition, no interpolation)."""
+    sums = _by_score(truth, -score)
+
+    def measure(weights: Weights) -> Vector:
+        positives, negatives = sums(weights)
+        found = np.cumsum(positives, axis=1)
+        drawn = found + np.cumsum(negatives, axis=1)
+        precision = np.divide(found, drawn, out=np.zeros_like(found), where=drawn > 0)
+        return _divide((precision * positives).sum(axis=1), found[:, -1])
+
+    return measure
+
+
+def _by_score(truth: Vector, score: Vector) -> Callable[[Weights], tuple[Weights, Weights]]:
+    """Return the weights of positives and of negatives by rising score, rows of one score taken together."""
+    order = np.argsort(score, kind="stable")
+    positive = truth[order] > 0
+    starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+    tied = len(starts) < len(order)
+
+    def sums(weights: Weights) -> tuple[Weights, Weights]:
+        drawn = weights[:, order]
+        positives = drawn * positive
+        negatives = drawn - positives
+        if tied:
+            return np.add.reduceat(positives, starts, axis=1), np.add.reduceat(negatives, starts, axis=1)
+        return positives, negatives
+
+    return sums
+
+
+def _r2(truth: Vector, score: Vector) -> Measure:
+    errors, centred = ((truth - score) ** 2), truth - truth.mean()
+
+    def measure(weights: Weights) -> Vector:
+        rows = weights.sum(axis=1)
+        spread = weights @ centred**2 - (weights @ centred) ** 2 / rows
+        return 1 - _divide(weights @ errors, spread)
+
+    return measure
+
+
+class Undefined(ValueError):
+    """The metric has no value on these rows."""
+
+
+def _probability(score: Vector) -> Vector:
+    if not ((score >= 0) & (score <= 1)).all():
+        raise Undefined
+    return np.clip(score, 1e-15, 1 - 1e-15)
+
+
+def _log_losses(truth: Vector, score: Vector) -> Vector:
+    p = _probability(score)
+    return -np.log(np.where(truth > 0, p, 1 - p))
+
+
+def _divide(a: Vector, b: Vector) -> Vector:
+    shares: Vector = np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) > 0)
+    return shares
+
+
+FAST: dict[str, tuple[int, Callable[[Vector, Vector], Measure]]] = {
+    "roc_auc": (1, _roc_auc),
+    "average_precision": (1, _average_precision),
+    "log_loss": (-1, _mean(_log_losses)),
+    "brier": (-1, _mean(lambda truth, score: (truth - _probability(score)) ** 2)),
+    "r2": (1, _r2),
+    "mae": (-1, _mean(lambda truth, score: np.abs(truth - score))),
+    "rmse": (-1, _root(_mean(lambda truth, score: (truth - score) ** 2))),
+}
