@@ -47,7 +47,9 @@ def test_the_first_model_has_no_champion_to_beat(world: World) -> None:
     assert "✅ **Ready to merge**: the first model reaches every floor" in text
     assert "| `roc_auc` | – | 0.83" in text and "✅ meets the gate" in text
     assert "Running stage" not in done.log("review"), "what the author trained and pushed is not trained again"
-    assert text.removeprefix(MARKER).strip() == done.summary.strip(), "forks, which get no comment, read the same"
+    report, _, link = text.removeprefix(MARKER).strip().partition("\n\n<sub>Everything about it: ")
+    assert report == done.summary.strip(), "forks, which get no comment, read the same"
+    assert "/actions/runs/" in link
 
 
 def test_a_better_model_may_be_merged(trained: World) -> None:

@@ -97,6 +97,7 @@ def test_python_and_workflows_of_the_template_hold_no_jinja(template: Path, bake
     for name, path in files(template / TEMPLATE).items():
         if name.endswith(".py") or name.startswith(".github/workflows/"):
             assert path.read_bytes() == (baked / name).read_bytes(), name
+            assert "cookiecutter" not in path.read_text() and "{%" not in path.read_text(), name
 
 
 def test_every_file_of_a_known_kind_parses(baked: Path) -> None:
