@@ -3,12 +3,16 @@
 Untrusted text stands in code spans, where GitHub renders no markup and resolves no mention, link or reference.
 """
 
+import json
+from decimal import Decimal
 from typing import Any
 
 from gitops.document import Block, Bullets, Charts, Fold, Footer, Headline, Paragraph, Said, Strong, Table, Text, clean
 
 LIST_LIMIT = 50  # entries of one list
 POINTS_LIMIT = 40  # of one line of a chart
+COLOURS = {"blue": "#0072b2", "orange": "#d55e00"}  # for all eyes, on white and black; Mermaid's own first is invisible
+THEME = {"themeVariables": {"xyChart": {"plotColorPalette": ", ".join(COLOURS.values())}}}
 
 
 def code(value: object) -> str:
@@ -65,8 +69,15 @@ def _cut(lines: list[str]) -> list[str]:
 
 def _chart(chart: dict[str, Any]) -> str:
     """Draw with Mermaid, which GitHub renders; it has no legend, so the text says which line is which."""
-    axes = [f'    {axis}-axis "{chart[axis][0]}" {chart[axis][1]:g} --> {chart[axis][2]:g}' for axis in "xy"]
-    lines = [f"    line [{', '.join(f'{y:g}' for y in values[:POINTS_LIMIT])}]" for values in chart["series"].values()]
-    places = zip(("first", "second"), chart["series"], strict=False)
-    legend = " · ".join(f"{place} line: {name}" for place, name in places)
-    return "\n".join([f"**{chart['title']}** ({legend})", "", "```mermaid", "xychart-beta", *axes, *lines, "```", ""])
+    axes = [
+        f'    {axis}-axis "{chart[axis][0]}" {_plain(chart[axis][1])} --> {_plain(chart[axis][2])}' for axis in "xy"
+    ]
+    lines = [f"    line [{', '.join(map(_plain, values[:POINTS_LIMIT]))}]" for values in chart["series"].values()]
+    legend = " · ".join(f"{colour}: {name}" for colour, name in zip(COLOURS, chart["series"], strict=False))
+    source = ["```mermaid", f"%%{{init: {json.dumps(THEME)}}}%%", "xychart-beta", *axes, *lines, "```", ""]
+    return "\n".join([f"**{chart['title']}** ({legend})", "", *source])
+
+
+def _plain(value: float) -> str:
+    """Return a number without an exponent, which Mermaid takes for a syntax error."""
+    return f"{Decimal(f'{value:g}'):f}"

@@ -29,12 +29,15 @@ MARKS = {
 
 
 def render(review: dict[str, Any]) -> str:
-    """Return the whole comment as Markdown."""
-    text = "\n\n".join(map(markdown, document(review))) + "\n"
-    if len(text) > COMMENT_LIMIT:
-        cut = "\n\n</details>\n\n… cut: the whole report is in the run's artifact `review`.\n"
-        text = text[:COMMENT_LIMIT].rsplit("\n", 1)[0] + cut
-    return text
+    """Return the whole comment as Markdown; what would make it longer than GitHub takes is left out, block by block."""
+    kept, length = [], 0
+    for part in map(markdown, document(review)):
+        length += len(part) + 2
+        if length > COMMENT_LIMIT:
+            kept.append("… cut: the whole report is in the run's artifact `review`.")
+            break
+        kept.append(part)
+    return "\n\n".join(kept) + "\n"
 
 
 def document(review: dict[str, Any]) -> list[Block]:
