@@ -14,11 +14,11 @@ QUIET = (
     *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=20000"),
 )
 GITHUB = """
-body { max-width: 56rem; margin: 1rem auto; padding: 1rem; font: 14px/1.5 system-ui, sans-serif; color: #1f2328; }
+body { max-width: 56rem; margin: 1rem auto; padding: 1rem; font: 14px/1.5 Helvetica, Arial, sans-serif; color: #1f2328; }
 table { border-collapse: collapse; display: block; overflow: auto; margin: 0 0 16px; }
 th, td { border: 1px solid #d1d9e0; padding: 6px 13px; } tr:nth-child(2n) td { background: #f6f8fa; }
 code { font: 85% ui-monospace, monospace; background: #818b981f; border-radius: 6px; padding: .2em .4em; }
-sub { color: #59636e; } svg { max-height: 340px; }
+sub { color: #59636e; } .drawn svg { width: 24rem; }
 """
 RENDER = """
 const body = document.querySelector("main");
@@ -31,7 +31,8 @@ document.querySelectorAll("code.language-mermaid").forEach((code) => {
   code.parentElement.replaceWith(box);
 });
 mermaid.initialize({ startOnLoad: false, securityLevel: "strict" });
-mermaid.run();
+// Mermaid measures its texts in place, so the charts become small only when they are drawn.
+mermaid.run().then(() => { body.className = "drawn"; });
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gitops import report, verdict
+from gitops import gates, report, verdict
 from gitops.review import conclude
 from gitops.shell import Stop
 
@@ -121,6 +121,14 @@ def test_a_chart_is_mermaid_with_its_legend_in_the_text() -> None:
         "    line [0, 0.7, 1]",
         "    line [0, 0.8, 1]",
     ]
+
+
+def test_the_documentation_explains_every_verdict_and_every_gate() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "review.md").read_text()
+    for verdict_ in report.MARKS:
+        assert f"| {report.MARKS[verdict_]} {verdict_} |" in text, verdict_
+    for key in (*gates.PARTS, *gates.GATE, *gates.REQUIREMENTS, *gates.SEGMENTS, *gates.OUTCOMES, *gates.WAIVER):
+        assert re.search(rf"\b{key}\b", text), key
 
 
 def test_segments_are_folded_worst_first() -> None:

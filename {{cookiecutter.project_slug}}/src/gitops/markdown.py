@@ -74,7 +74,7 @@ def _chart(chart: dict[str, Any]) -> str:
     ]
     lines = [f"    line [{', '.join(map(_plain, values[:POINTS_LIMIT]))}]" for values in chart["series"].values()]
     legend = " · ".join(f"{colour}: {name}" for colour, name in zip(COLOURS, chart["series"], strict=False))
-    source = ["```mermaid", f"%%{{init: {json.dumps(THEME)}}}%%", "xychart-beta", *axes, *lines, "```", ""]
+    source = ["```mermaid", "%%{init: " + json.dumps(THEME) + "}%%", "xychart-beta", *axes, *lines, "```", ""]
     return "\n".join([f"**{chart['title']}** ({legend})", "", *source])
 
 

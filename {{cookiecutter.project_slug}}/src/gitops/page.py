@@ -42,7 +42,7 @@ thead th { background: var(--panel); border-top: 0; font-size: .85rem; }
 .number { text-align: right; }
 th:first-child { position: sticky; left: 0; min-width: 9.8rem; max-width: 22rem; }
 tbody th { background: var(--ground); font-weight: normal; white-space: normal; overflow-wrap: anywhere; }
-tbody th code { background: none; padding: 0; }
+tbody th code { background: none; padding: 0; font-size: .85em; }
 details { border-top: 1px solid var(--rule); padding: .6rem 0; }
 summary { cursor: pointer; font-weight: 600; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: 1.5rem; }

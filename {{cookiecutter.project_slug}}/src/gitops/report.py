@@ -144,8 +144,7 @@ def _number(value: float | None, form: str = ".4f") -> str:
 def _value(value: dict[str, dict[str, float]]) -> list[Block]:
     """What the decisions are worth, for those who pay for them."""
     rows: list[list[Text]] = [
-        [[Said(who)], [_number(found["threshold"])], [f"{found['per_1000']:,.0f}"]]
-        for who, found in sorted(value.items())
+        [[Said(who)], [_number(found["threshold"])], [f"{found['per_1000']:,.0f}"]] for who, found in value.items()
     ]
     return [Table(["model", "best threshold", "expected value per 1,000 rows"], rows, numbers=2)] if rows else []
 
