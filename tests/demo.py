@@ -43,6 +43,9 @@ CUSTOMER = {  # as the CRM sends it
     "monthly_charges": 42.3,
     "total_charges": 1840.75,
 }
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"
+}  # the template's is not theirs
 
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
@@ -141,7 +144,7 @@ def served(bentoml: str, tag: str, env: dict[str, str]) -> Iterator[str]:
     address, command = f"http://127.0.0.1:{port}", [bentoml, "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
     show(command)
     with (DEMO / "service.log").open("w") as log:
-        service = subprocess.Popen(command, cwd=DEMO, env=os.environ | env, stdout=log, stderr=log)
+        service = subprocess.Popen(command, cwd=DEMO, env=ENVIRONMENT | env, stdout=log, stderr=log)
         try:
             wait_ready(service, address)
             yield address
@@ -206,7 +209,7 @@ def run(*command: str, cwd: Path = PROJECT, env: dict[str, str] | None = None, q
     """Show a command and run it; its own output is the progress."""
     if not quietly:
         show(list(command))
-    subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(command, cwd=cwd, env=ENVIRONMENT | (env or {}), check=True, stdin=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

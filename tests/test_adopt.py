@@ -191,7 +191,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
     "no target": (b"a,b\n1,2\n3,4\n", "churn", "has no column 'churn'"),
     "one class": (b"a,b\n1,x\n2,x\n3,x\n", "b", "only one value"),
     "three classes": (b"a,b\n" + b"".join(f"{i},{'xyz'[i % 3]}\n".encode() for i in range(60)), "b", "3 "),
-    "empty": (b"", "b", "empty"),
+    "empty": (b"", "b", "Empty CSV file"),
     "only a header": (b"a,b\n", "b", "no row"),
     "duplicate ids": (b"customer_id,a,b\nC1,1,x\nC1,2,y\nC2,3,x\n", "b", "C1"),
     "gaps in the target": (b"a,b\n1,x\n2,\n3,y\n", "b", "missing"),
@@ -199,18 +199,17 @@ BAD: dict[str, tuple[bytes, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_a_bad_table_gets_one_plain_sentence_and_changes_nothing(project: Any, tmp_path: Path, case: str) -> None:
-    content, target, words = BAD[case]
-    (tmp_path / "bad.csv").write_bytes(content)
-    with pytest.raises(Failed) as failed:
-        project("uv", "run", "model", "adopt", tmp_path / "bad.csv", "--target", target)
-    said = str(failed.value).splitlines()[1:]
-    assert len(said) == 1 and said[0].startswith("error: "), said
-    assert words in said[0]
-    assert project("git", "status", "--short") == ""
-
-
-def test_a_file_that_is_not_there_is_named(project: Any, tmp_path: Path) -> None:
+def test_a_bad_table_gets_one_plain_sentence_and_changes_nothing(
+    project: Any, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for case, (content, target, words) in BAD.items():
+        with subtests.test(case):
+            (tmp_path / "bad.csv").write_bytes(content)
+            with pytest.raises(Failed) as failed:
+                project("uv", "run", "model", "adopt", tmp_path / "bad.csv", "--target", target)
+            said = str(failed.value).splitlines()[1:]
+            assert len(said) == 1 and said[0].startswith("error: "), said
+            assert words in said[0]
+            assert project("git", "status", "--short") == ""
     with pytest.raises(Failed, match=r"error: .*nowhere\.csv"):
         project("uv", "run", "model", "adopt", tmp_path / "nowhere.csv", "--target", "b")

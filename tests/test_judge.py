@@ -4,6 +4,7 @@ import json
 import re
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,9 +26,10 @@ def table(noise: float, seed: int = 1, rows: int = ROWS) -> pd.DataFrame:
     return pd.DataFrame({"id": [f"C{i:05}" for i in range(rows)], "truth": truth, "score": score})
 
 
-def one(champion: pd.DataFrame | None, challenger: pd.DataFrame, **gate: object) -> dict[str, object]:
+def one(champion: pd.DataFrame | None, challenger: pd.DataFrame, **gate: object) -> dict[str, Any]:
     """Judge by ROC AUC alone."""
-    return judge(champion, challenger, {"metrics": {"roc_auc": gate}})["metrics"][0]
+    row: dict[str, Any] = judge(champion, challenger, {"metrics": {"roc_auc": gate}})["metrics"][0]
+    return row
 
 
 def test_a_clearly_worse_model_is_worse_and_the_reason_says_by_how_much() -> None:

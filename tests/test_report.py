@@ -21,7 +21,7 @@ GOOD = {
 }
 GOOD |= {"require": "not_worse", "rows": 1409, "visible": 0.0162}
 GOOD |= {"difference": 0.01, "low": 0.002, "high": 0.018, "verdict": "better", "reason": ""}
-CHART = {"title": "ROC curve", "x": ["false positive rate", 0, 1], "y": ["true positive rate", 0, 1]}
+CHART: dict[str, Any] = {"title": "ROC curve", "x": ["false positive rate", 0, 1], "y": ["true positive rate", 0, 1]}
 CHART |= {"series": {"champion": [0, 0.7, 1], "challenger": [0, 0.8, 1]}}
 
 
@@ -87,7 +87,7 @@ def test_undecided_and_changed_gates_only_warn() -> None:
 )
 def test_hostile_text_stays_in_its_code_span(place: str) -> None:
     change = [{"name": HOSTILE, "champion": HOSTILE, "challenger": HOSTILE}]
-    parts: dict[str, Any] = {
+    cases: dict[str, dict[str, Any]] = {
         "params": {"params": change},
         "data": {"data": change},
         "champion": {"champion": {"state": "unpaired", "note": HOSTILE}},
@@ -98,8 +98,8 @@ def test_hostile_text_stays_in_its_code_span(place: str) -> None:
         "segment": {"segments": [GOOD | {"name": HOSTILE}]},
         "note": {"notes": [HOSTILE]},
         "value": {"value": {HOSTILE: {"threshold": 0.5, "per_1000": 1.0}}},
-    }[place]
-    text = report.render(review(**parts))
+    }
+    text = report.render(review(**cases[place]))
     outside = re.sub(r"`[^`\n]*`", "", text)
     assert "evil" in text
     for harm in ("evil", "@acme", "<!--", "<img", "mermaid", "**bold", "$(rm)", "\u202e"):

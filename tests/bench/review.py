@@ -19,7 +19,8 @@ LOSSES = (0.0, 0.005, 0.01, 0.02, 0.03)
 CORRELATIONS = (0.9, 0.97)
 SEGMENTS = 30
 GATES = {"metrics": {"roc_auc": {"tolerance": 0.01}}}
-SEGMENT_GATES = GATES | {"segments": {"columns": ["a", "b", "c"], "tolerance": 0.0}}
+COLUMNS = ("a", "b", "c")
+SEGMENT_GATES = GATES | {"segments": {"columns": list(COLUMNS), "tolerance": 0.0}}
 RULES = ("new < old", "loss > 0.005", "ours")
 
 
@@ -31,8 +32,8 @@ def pull_request(seed: int, loss: float, correlation: float) -> tuple[pd.DataFra
     lift = np.sqrt(2) * norm.ppf([AUC, AUC - loss])
     scores = norm.cdf(noise + truth[:, None] * lift - 1)
     table = pd.DataFrame({"id": np.arange(ROWS).astype(str), "truth": truth})
-    for column in SEGMENT_GATES["segments"]["columns"]:
-        table[column] = random.integers(0, SEGMENTS // 3, ROWS)
+    for column in COLUMNS:
+        table[column] = random.integers(0, SEGMENTS // len(COLUMNS), ROWS)
     return table.assign(score=scores[:, 0]), table.assign(score=scores[:, 1])
 
 

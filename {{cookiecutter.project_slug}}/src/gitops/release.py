@@ -173,6 +173,7 @@ def _draft(project: Project, plan: Plan) -> dict[str, Any]:
         f"| {name} | {value:.4f} |" if isinstance(value, float) else f"| {name} | {value} |"
         for name, value in metrics.items()
     )
-    run_it = f"bentoml import {project.name}-{plan.version}.bento && bentoml serve {project.name}:{plan.version}"
+    # BentoML 1.4 takes a relative path for an absolute one
+    run_it = f'bentoml import "$PWD/{project.name}-{plan.version}.bento" && bentoml serve {project.name}:{plan.version}'
     notes = f"{plan.reason.capitalize()}.\n\n| metric | value |\n|---|---:|\n{table}\n\nTo run it: `{run_it}`\n"
     return {"tag_name": plan.tag, "name": f"{project.name} {plan.version}", "body": notes, "draft": True}
