@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gitops import report, verdict
+from gitops import gates, report, verdict
 from gitops.review import conclude
 from gitops.shell import Stop
 
@@ -110,16 +110,25 @@ def test_hostile_text_stays_in_its_code_span(place: str) -> None:
 
 def test_a_chart_is_mermaid_with_its_legend_in_the_text() -> None:
     text = report.render(review(charts=[CHART]))
-    assert "**ROC curve** (first line: champion · second line: challenger)" in text
-    lines = text[text.index("```mermaid") :].splitlines()[:6]
+    assert "**ROC curve** (blue: champion · orange: challenger)" in text
+    lines = text[text.index("```mermaid") :].splitlines()[:7]
     assert lines == [
         "```mermaid",
+        '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#0072b2, #d55e00"}}}}%%',
         "xychart-beta",
         '    x-axis "false positive rate" 0 --> 1',
         '    y-axis "true positive rate" 0 --> 1',
         "    line [0, 0.7, 1]",
         "    line [0, 0.8, 1]",
     ]
+
+
+def test_the_documentation_explains_every_verdict_and_every_gate() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "review.md").read_text()
+    for verdict_ in report.MARKS:
+        assert f"| {report.MARKS[verdict_]} {verdict_} |" in text, verdict_
+    for key in (*gates.PARTS, *gates.GATE, *gates.REQUIREMENTS, *gates.SEGMENTS, *gates.OUTCOMES, *gates.WAIVER):
+        assert re.search(rf"\b{key}\b", text), key
 
 
 def test_segments_are_folded_worst_first() -> None:
@@ -135,6 +144,21 @@ def test_a_huge_change_is_cut_with_a_note() -> None:
     assert len(text) < 65_536
     assert "more" in text
     assert text.count("<details>") == text.count("</details>")
+
+
+def test_a_comment_that_is_too_long_loses_whole_parts() -> None:
+    rows = [GOOD | {"name": f"{i} = {'x' * 150}", "low": 10.0**300, "high": 10.0**300} for i in range(60)]
+    change = [{"name": f"p{i}" * 80, "champion": "x" * 500, "challenger": "y" * 500} for i in range(60)]
+    text = report.render(review(segments=rows, params=change, charts=[CHART]))
+    assert 20_000 < len(text) < 65_536
+    assert text.endswith("\n\n… cut: the whole report is in the run's artifact `review`.\n")
+    assert text.count("<details>") == text.count("</details>") and text.count("```") % 2 == 0
+
+
+def test_a_chart_has_no_exponents() -> None:
+    chart = CHART | {"y": ["true positive rate", 0, 2e6], "series": {"champion": [1e-7, 123456789.0]}}
+    text = report.render(review(charts=[chart]))
+    assert "line [0.0000001, 123457000]" in text and "0 --> 2000000" in text
 
 
 def test_the_verdict_is_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

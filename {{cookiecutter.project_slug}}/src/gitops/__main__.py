@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("review", help="compare this model with the champion, on the same rows, and report")
     add.add_argument("--base", help="commit that holds the champion (default: where this branch left main)")
     add.add_argument(
-        "--out", type=Path, default=REVIEW.parent, help="folder for report.md and review.json (default: %(default)s)"
+        "--out", type=Path, default=REVIEW.parent, help="folder for the report and review.json (default: %(default)s)"
     )
     add.set_defaults(run=_review)
 

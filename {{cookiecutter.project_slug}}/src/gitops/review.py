@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gitops import champion, changes, charts, gates, lock, report, store
+from gitops import champion, changes, charts, gates, lock, page, report, store
 from gitops.git import git, show
 from gitops.judge import BLOCKING, decide, finite, judge
 from gitops.project import Project, load, locked
@@ -23,7 +23,7 @@ NOTES = {
 
 
 def review(base: str | None, out: Path) -> int:
-    """Review the working tree against `base` and write `review.json` and `report.md` into `out`.
+    """Review the working tree against `base` and write `review.json`, `report.md` and `report.html` into `out`.
 
     A blocked model is an answer and not a failure: `gitops verdict` turns it into an exit code.
     """
@@ -158,8 +158,9 @@ def _write(result: dict[str, Any], out: Path) -> None:
     text = report.render(result)
     (out / "review.json").write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
     (out / "report.md").write_text(text)
+    (out / "report.html").write_text(page.page(result))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a") as file:
             file.write(text)
     say(text)
-    say(f"Written: {out / 'report.md'}, {out / 'review.json'}")
+    say(f"Written: {out / 'report.html'}, {out / 'report.md'}, {out / 'review.json'}")

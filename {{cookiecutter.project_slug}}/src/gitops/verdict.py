@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops import github, report
+from gitops.markdown import code
 from gitops.shell import Stop, say
 
 SIZE_LIMIT = 2**20  # bytes of a review.json that we are willing to read
@@ -37,7 +38,7 @@ def verdict(path: Path, needs: str) -> int:
         if failed:  # the review died before it could write anything
             return 1
         raise stop from None
-    say(report.HEADLINES[review["verdict"]].replace("*", ""))
+    say(" ".join(report.HEADLINES[review["verdict"]]))
     for line in [*review["reasons"], *review["warnings"]]:
         say(f"  {' '.join(str(line).split())}")
     return int(bool(failed) or review["verdict"] == "block")
@@ -73,4 +74,4 @@ def _body(path: Path) -> str:
     try:
         return f"{report.render(read(path))}\n<sub>Everything about it: {link}</sub>\n"
     except Stop as stop:
-        return f"⛔ **No review**: {report.code(stop)}. Its summary is in {link}.\n"
+        return f"⛔ **No review**: {code(stop)}. Its summary is in {link}.\n"
