@@ -9,8 +9,7 @@ import yaml
 from gitops import contract
 from gitops.git import git, show
 from gitops.project import Project
-
-FACTORY = ("src/gitops", ".github", "pyproject.toml")
+from gitops.verdict import FACTORY
 
 
 def since(base: str, project: Project) -> dict[str, Any]:

@@ -167,10 +167,9 @@ def _notes(truth: Vector, metrics: list[dict[str, Any]]) -> list[str]:
     if len(truth) < SMALL:
         notes.append(f"{len(truth)} held-out rows are too few to compare models: hold out more, or read this as a hint")
     for row in metrics:
-        if row["name"] == "roc_auc" and row["challenger"] > LEAK:
-            notes.append(f"roc_auc {row['challenger']:.4f} is too good to be true: does a column know the answer?")
-        elif row["name"] == "roc_auc" and row["difference"] > JUMP:
-            notes.append(f"roc_auc gains {row['difference']:.4f} at once: does a column know the answer?")
+        if row["name"] == "roc_auc" and (row["challenger"] > LEAK or row["difference"] > JUMP):
+            than = f"better than the champion's {row['champion']:.4f}" if row["difference"] > 0 else "good"
+            notes.append(f"roc_auc {row['challenger']:.4f} is suspiciously {than}: does a column know the answer?")
     return notes
 
 

@@ -101,6 +101,7 @@ def _metrics(review: dict[str, Any]) -> str:
     if champion["state"] == "paired":
         note = f"Both models scored the same {review['rows']:,} held-out rows. A positive difference is better."
         note += "".join(_visible(row) for row in review["metrics"][:1])
+        note += f" {code(champion['note'])}." if champion["note"] else ""
     if champion["state"] == "unpaired":
         note = f"**Not on the same rows**, so no interval: {note}."
     return f"{metrics_table(review['metrics'])}\n\n{note}"
