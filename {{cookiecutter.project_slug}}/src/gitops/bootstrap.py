@@ -5,11 +5,11 @@ Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; stratif
 
 import math
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from gitops.metrics import Measure, Metric, Undefined, Vector, Weights
 
@@ -90,5 +90,5 @@ def measured(contest: Contest) -> dict[str, Any]:
     if len(gains) and math.isfinite(row["difference"]):
         row["low"], row["high"] = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
         row["error"] = float(gains.std())
-        row["visible"] = float(norm.ppf((1 + LEVEL) / 2) + norm.ppf(POWER)) * row["error"]
+        row["visible"] = (NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)) * row["error"]
     return row

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from gitops.shell import Stop
 
@@ -41,6 +40,8 @@ def find(name: str) -> Metric:
         return Metric(name, sign, prepare)
     if ":" in name:
         return _own(name)
+    from sklearn import metrics  # slow to import, and most reviews do without
+
     try:
         scorer = metrics.get_scorer(name)
     except ValueError:

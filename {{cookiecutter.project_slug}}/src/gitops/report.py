@@ -27,6 +27,7 @@ MARKS = {
     "not shown": "⛔",
     "missing": "⛔",
 }
+BLOCKING = {verdict for verdict, mark in MARKS.items() if mark == "⛔"}
 WORDS = {  # all that may stand in a chart: the words are ours, the numbers are numbers
     *("ROC curve", "false positive rate", "true positive rate", "champion", "challenger"),
     *("Calibration of the challenger", "predicted", "observed", "share of positives", "mean"),
@@ -86,7 +87,7 @@ def _what_to_do(review: dict[str, Any]) -> str:
         command = "uv run dvc repro && uv run gitops store push"
         who = "A maintainer, on a checkout of this pull request" if review["fork"] else "On this branch"
         lines.append(f"{who}: `{command}`, then commit `dvc.lock` and `metrics.json`.")
-    if any(MARKS[row["verdict"]] == "⛔" for row in review["metrics"] + review["segments"]):
+    if any(row["verdict"] in BLOCKING for row in review["metrics"] + review["segments"]):
         lines.append(
             "Improve the model on this branch. Gates change in a pull request of their own, with a code owner."
         )

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from gitops import changes, lock, report, store
-from gitops.compare import compare
 from gitops.git import git, show
-from gitops.judge import BLOCKING
 from gitops.project import Project, load, locked
+from gitops.report import BLOCKING
 from gitops.shell import Stop, attempt, dvc, say, stream
 
 SAME: dict[str, Any] = {
@@ -41,6 +40,8 @@ def review(base: str | None, out: Path) -> int:
     if not stale and _same_model(project, show(base, "dvc.lock"), _text("dvc.lock")):
         result |= SAME
     else:
+        from gitops.compare import compare  # pandas: slow to import, and most pull requests change no model
+
         result["trained"] = _obtain(project, trusted=not stale and not missing, data=bool(result["data"]))
         found = compare(project, base, data_changes=bool(result["data"]))
         result["data"] += found.pop("moved")
