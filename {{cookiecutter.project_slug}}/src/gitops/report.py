@@ -173,10 +173,10 @@ def _segments(rows: list[dict[str, Any]]) -> str:
 
 def _changes(review: dict[str, Any]) -> str:
     """What the pull request changes, folded."""
-    changed = review["params"] + review["data"]
+    changed = review["params"] + review["data"] + review.get("code", [])
     rows = [f"| {code(row['name'])} | {code(row['champion'])} | {code(row['challenger'])} |" for row in changed]
-    head = ["| parameter or data | champion | challenger |", "|---|---|---|"]
-    table = [*head, *_cut(rows)] if rows else ["No parameter and no data changes."]
+    head = ["| parameter, data or file | champion | challenger |", "|---|---|---|"]
+    table = [*head, *_cut(rows)] if rows else ["No parameter, data or code changes."]
     facts = [f"- API contract: {code(review['contract']['change'])}"]
     if review["trained"]:
         facts.append("- trained in this run, since the author's artifacts could not be used")
