@@ -84,7 +84,20 @@ def test_undecided_and_changed_gates_only_warn() -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["params", "data", "code", "champion", "reasons", "claims", "breaks", "metric", "factory", "segment", "note", "value"],
+    [
+        "params",
+        "data",
+        "code",
+        "champion",
+        "reasons",
+        "claims",
+        "breaks",
+        "metric",
+        "factory",
+        "segment",
+        "note",
+        "value",
+    ],
 )
 def test_hostile_text_stays_in_its_code_span(place: str) -> None:
     change = [{"name": HOSTILE, "champion": HOSTILE, "challenger": HOSTILE}]
