@@ -1,7 +1,7 @@
 """Does the judge stay fast and small with many held-out rows?
 
-`python tests/bench/rows.py` judges 10⁴, 10⁵ and 10⁶ rows by three metrics in ten segments, each in a process of its own,
-and prints the seconds and the peak memory.
+`python tests/bench/rows.py` judges 10⁴, 10⁵ and 10⁶ rows by three metrics in ten segments, each in a process of its
+own, and prints the seconds and the peak memory.
 """
 
 import resource
