@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from gitops import scoring, store
-from gitops.git import git
-from gitops.project import Project
+from gitops.git import git, show
+from gitops.project import Project, locked
 from gitops.shell import attempt, dvc, run, say
 
 
@@ -30,7 +30,10 @@ def checkout(base: str, wanted: list[str]) -> Iterator[Path]:
             if store.is_git():
                 local += f"['remote \"store\"']\n    url = {store.MOUNT.resolve()}\n"
             (tree / ".dvc/config.local").write_text(local)
-            attempt(*dvc("pull", *wanted), cwd=tree)  # what does not come is looked for by those who need it
+            known = locked(show(base, "dvc.lock"))
+            far = [path for path in wanted if not store.copy(known.get(path, ""), tree / path)]
+            if far:
+                attempt(*dvc("pull", *far), cwd=tree)  # what does not come is looked for by those who need it
             yield tree
         finally:
             run("git", "worktree", "remove", "--force", str(tree))

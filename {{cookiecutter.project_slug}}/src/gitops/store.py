@@ -39,6 +39,17 @@ def pull() -> None:
         _merge()
 
 
+def copy(md5: str, target: Path) -> bool:
+    """Put a stored file at `target` without DVC, whose start takes a second; False when it is not here, or damaged."""
+    for folder in (Path(".dvc/cache"), MOUNT):
+        path = folder / "files/md5" / md5[:2] / md5[2:]
+        if path.is_file() and _md5(path) == md5:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+            return True
+    return False
+
+
 def push() -> None:
     """Send this workspace's data, model and predictions to the remote, so that reviewers and the release find them.
 
