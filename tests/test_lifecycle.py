@@ -112,6 +112,7 @@ def test_broken_code_is_blocked_by_the_one_required_check(trained: World) -> Non
 
 
 def test_the_merge_queue_gets_a_verdict_and_no_comment(trained: World) -> None:
+    trained.open_pr("better")
     done = trained.act(trained.queue("better"), "pull-request.yml")
     expect(done, {"check": "success", "review": "success", "verdict": "success"})
     assert trained.hub.comments == []
