@@ -79,6 +79,8 @@ def _chromium(page: Path, *flags: str) -> str:
     if not found:
         harness.missing("chromium")
     profile = f"--user-data-dir={page.parent / 'profile'}"
-    done = subprocess.run([found[0], *QUIET, profile, *flags, page.as_uri()], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [found[0], *QUIET, profile, *flags, page.as_uri()], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import harness
+import laptop
 import pytest
 import seed
 from world import World
@@ -72,6 +73,18 @@ def baked(template: Path, shared: Path) -> Path:
 def planted(template: Path, shared: Path) -> Path:
     """Return a GitHub folder with a repository that has lived a little (see `seed.py`); only for copying."""
     return once(shared, "seed", lambda folder: seed.plant(template, folder))
+
+
+@pytest.fixture(scope="session")
+def champion(template: Path, shared: Path) -> Path:
+    """Return a folder with a project and its environment whose `main` holds a trained model; only for copying."""
+    return once(shared, "champion", lambda folder: laptop.train(template, folder))
+
+
+@pytest.fixture
+def on_laptop(champion: Path, tmp_path: Path) -> laptop.Laptop:
+    """Return this test's own copy of the trained project, on a branch."""
+    return laptop.Laptop(champion, tmp_path)
 
 
 @pytest.fixture

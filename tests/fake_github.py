@@ -102,6 +102,17 @@ def get_pull(hub: FakeGitHub, _: Call, number: str) -> Answer:
     return 200, find(hub.pulls, number=int(number)), {}
 
 
+def list_files(hub: FakeGitHub, call: Call, number: str) -> Answer:
+    """What the pull request's head changes since it left its base; no more than 3,000 files."""
+    pull, names = find(hub.pulls, number=int(number)), {"A": "added", "M": "modified", "D": "removed", "R": "renamed"}
+    found = hub.git("diff", "--name-status", "-M", "-z", f"{pull['base']['sha']}...{pull['head']['sha']}")
+    rows, words = [], iter((found or "").split("\0")[:-1])
+    for status in words:
+        old = {"previous_filename": next(words)} if status[0] == "R" else {}
+        rows.append({"filename": next(words), "status": names[status[0]]} | old)
+    return hub.page(call, rows[:3000])
+
+
 def pulls_of_commit(hub: FakeGitHub, call: Call, sha: str) -> Answer:
     return hub.page(call, [row for row in hub.pulls if sha in (row["merge_commit_sha"], row["head"]["sha"])])
 
@@ -144,6 +155,7 @@ ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("POST", r"/issues/(\d+)/comments", add_comment),
     ("PATCH", r"/issues/comments/(\d+)", edit_comment),
     ("GET", r"/pulls/(\d+)", get_pull),
+    ("GET", r"/pulls/(\d+)/files", list_files),
     ("GET", r"/commits/([0-9a-f]{40})/pulls", pulls_of_commit),
     ("GET", "/issues", list_issues),
     ("POST", "/issues", add_issue),

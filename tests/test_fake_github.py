@@ -148,6 +148,25 @@ def test_tags(hub: FakeGitHub, send: Send) -> None:
     assert send("POST", "/git/refs", {"ref": "refs/tags/v2", "sha": "0" * 39 + "1"})[0] == 422
 
 
+def test_files_of_a_pull_request(hub: FakeGitHub, send: Send, tmp_path: Path) -> None:
+    def tree(*names: str) -> str:
+        blob = str(hub.git("hash-object", "-w", "--stdin", text="the same text in all\n"))
+        listed = "".join(f"100644 blob {blob}\t{name}\n" for name in sorted(names))
+        return str(hub.git("mktree", text=listed))
+
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+    base = hub.git(*who, "commit-tree", "-m", "base", tree("a", "b"))
+    head = hub.git(*who, "commit-tree", "-m", "head", "-p", str(base), tree("a", "c", *(f"d{i}" for i in range(40))))
+    assert send("GET", "/pulls/7/files")[0] == 404
+    hub.pulls = [{"number": 7, "base": {"sha": base}, "head": {"sha": head}}]
+    rows = send("GET", "/pulls/7/files?per_page=100&page=1", token=FORK_TOKEN)[1]
+    assert {row["filename"] for row in rows} == {"c", *(f"d{i}" for i in range(40))}
+    (renamed,) = [row for row in rows if row["status"] == "renamed"]
+    assert renamed["previous_filename"] == "b" and {row["status"] for row in rows} == {"added", "renamed"}
+    assert len(send("GET", "/pulls/7/files")[1]) == 30
+    assert len(send("GET", "/pulls/7/files?per_page=30&page=2")[1]) == 11
+
+
 def test_issues_and_labels(hub: FakeGitHub, send: Send) -> None:
     assert send("POST", "/labels", {"name": "drift"})[0] == 201
     assert send("POST", "/labels", {"name": "drift"})[1]["errors"][0]["code"] == "already_exists"

@@ -188,7 +188,7 @@ def test_a_leak_is_too_good_to_be_true() -> None:
     leak = table(1.0)
     leak["score"] = 0.2 + 0.6 * leak["truth"]
     notes = judge(table(1.0), leak, {"metrics": {"roc_auc": {}}})["notes"]
-    assert notes == ["roc_auc 1.0000 is too good to be true: does a column know the answer?"]
+    assert notes == ["roc_auc 1.0000 is suspiciously better than the champion's 0.7676: does a column know the answer?"]
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,29 @@ def test_undecided_and_changed_gates_only_warn() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["params", "data", "champion", "reasons", "breaks", "metric", "factory", "segment", "note", "value"]
+    "place",
+    [
+        "params",
+        "data",
+        "code",
+        "champion",
+        "reasons",
+        "claims",
+        "breaks",
+        "metric",
+        "factory",
+        "segment",
+        "note",
+        "value",
+    ],
 )
 def test_hostile_text_stays_in_its_code_span(place: str) -> None:
     change = [{"name": HOSTILE, "champion": HOSTILE, "challenger": HOSTILE}]
     cases: dict[str, dict[str, Any]] = {
         "params": {"params": change},
         "data": {"data": change},
+        "code": {"code": change},
+        "claims": {"claims": [HOSTILE]},
         "champion": {"champion": {"state": "unpaired", "note": HOSTILE}},
         "reasons": {"lock": {"stale": [HOSTILE], "missing": []}},
         "breaks": {"contract": {"change": HOSTILE, "breaks": [HOSTILE]}},

@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("verdict", help="say whether the review allows the merge: exit code 0 yes, 1 no")
     add.add_argument("--review", type=Path, default=REVIEW, help="(default: %(default)s)")
+    add.add_argument(
+        "--pull-request", default="", metavar="NUMBER", help="ask GitHub what it changes (or a ref of the merge queue)"
+    )
     add.set_defaults(run=_verdict)
 
     add = commands.add_parser("lock", help="is dvc.lock fresh, and does the data remote hold what it names?")
@@ -102,7 +105,7 @@ def _comment(arguments: argparse.Namespace) -> int:
 def _verdict(arguments: argparse.Namespace) -> int:
     from gitops.verdict import verdict
 
-    return verdict(arguments.review, os.environ.get("NEEDS", ""))
+    return verdict(arguments.review, os.environ.get("NEEDS", ""), arguments.pull_request)
 
 
 def _lock(_: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What a pull request changes besides the numbers: parameters, data, the contract, the gates, the factory."""
+"""What a pull request changes besides the numbers: parameters, data, code, the contract, the gates, the factory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +9,7 @@ import yaml
 from gitops import contract
 from gitops.git import git, show
 from gitops.project import Project
-
-FACTORY = ("src/gitops", ".github", "pyproject.toml")
+from gitops.verdict import FACTORY
 
 
 def since(base: str, project: Project) -> dict[str, Any]:
@@ -20,10 +19,21 @@ def since(base: str, project: Project) -> dict[str, Any]:
     return {
         "params": _parameters(show(base, "params.yaml"), _text("params.yaml")),
         "data": _data(show(base, pointer), _text(pointer)),
+        "code": _code(base, {"params.yaml", "dvc.lock", project.metrics, pointer}),
         "contract": {"change": change, "breaks": breaks},
         "gates_changed": show(base, "gates.yaml") not in (None, _text("gates.yaml")),
         "factory_changed": git("diff", "--name-only", base, "--", *FACTORY).splitlines(),
     }
+
+
+def _code(base: str, told: set[str]) -> list[dict[str, str]]:
+    """Return the lines taken and added in each file, apart from those files that the report tells about anyway."""
+    rows = [line.split("\t", 2) for line in git("diff", "--numstat", "--no-renames", "-z", base).split("\0") if line]
+    return [
+        {"name": name, "champion": f"lines: −{gone}", "challenger": f"lines: +{added}"}
+        for added, gone, name in rows
+        if name not in told
+    ]
 
 
 def _text(path: str) -> str | None:

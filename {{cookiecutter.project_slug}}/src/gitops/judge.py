@@ -4,17 +4,18 @@ import json
 import math
 from datetime import date
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from gitops import gates as rules
 from gitops import report
 from gitops.bootstrap import contest, measured, resample
 from gitops.metrics import Vector, find
+from gitops.report import BLOCKING
 from gitops.shell import Stop, say
 from gitops.value import best
 
@@ -23,8 +24,6 @@ SEGMENTS_CHANCE = 0.01  # the same for all segments together
 SMALL = 50  # rows; below, an interval is only a hint
 LEAK = 0.995  # of ROC AUC: no honest table is that easy
 JUMP = 0.1  # gain of ROC AUC that asks for a second look
-
-BLOCKING = {"worse", "below floor", "missing", "not shown"}
 
 
 def judge(
@@ -158,7 +157,7 @@ def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _chance(row: dict[str, Any]) -> float:
     """Return how often chance alone makes a loss as large as this one (normal approximation)."""
-    return float(norm.cdf(row["difference"] / row["error"])) if row.get("error") else 1.0
+    return NormalDist().cdf(row["difference"] / row["error"]) if row.get("error") else 1.0
 
 
 def _notes(truth: Vector, metrics: list[dict[str, Any]]) -> list[str]:
@@ -167,10 +166,9 @@ def _notes(truth: Vector, metrics: list[dict[str, Any]]) -> list[str]:
     if len(truth) < SMALL:
         notes.append(f"{len(truth)} held-out rows are too few to compare models: hold out more, or read this as a hint")
     for row in metrics:
-        if row["name"] == "roc_auc" and row["challenger"] > LEAK:
-            notes.append(f"roc_auc {row['challenger']:.4f} is too good to be true: does a column know the answer?")
-        elif row["name"] == "roc_auc" and row["difference"] > JUMP:
-            notes.append(f"roc_auc gains {row['difference']:.4f} at once: does a column know the answer?")
+        if row["name"] == "roc_auc" and (row["challenger"] > LEAK or row["difference"] > JUMP):
+            than = f"better than the champion's {row['champion']:.4f}" if row["difference"] > 0 else "good"
+            notes.append(f"roc_auc {row['challenger']:.4f} is suspiciously {than}: does a column know the answer?")
     return notes
 
 

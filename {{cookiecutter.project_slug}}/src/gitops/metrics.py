@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from gitops.shell import Stop
 
 Vector = NDArray[np.float64]
-Weights = NDArray[np.float64]
+Weights = NDArray[np.float64] | NDArray[np.uint8]
 Measure = Callable[[Weights], Vector]
 THRESHOLD = 0.5  # of scorers that want a label
 
@@ -41,6 +40,8 @@ def find(name: str) -> Metric:
         return Metric(name, sign, prepare)
     if ":" in name:
         return _own(name)
+    from sklearn import metrics  # slow to import, and most reviews do without
+
     try:
         scorer = metrics.get_scorer(name)
     except ValueError:
@@ -105,46 +106,41 @@ def _root(prepare: Callable[[Vector, Vector], Measure]) -> Callable[[Vector, Vec
 
 def _roc_auc(truth: Vector, score: Vector) -> Measure:
     """Return the area under the ROC curve: the share of pairs in the right order, ties counting half."""
-    sums = _by_score(truth, score)
+    positives, negatives = _by_score(truth, score)
+    first, last = (np.searchsorted(score[negatives], score[positives], side) for side in ("left", "right"))
 
     def measure(weights: Weights) -> Vector:
-        positives, negatives = sums(weights)
-        below = np.cumsum(negatives, axis=1)
-        right = ((below - negatives / 2) * positives).sum(axis=1)
-        return _divide(right, positives.sum(axis=1) * below[:, -1])
+        drawn, below = weights[:, positives], _running(weights[:, negatives])
+        right = [(row * sums[first]).sum() + (row * sums[last]).sum() for row, sums in zip(drawn, below, strict=True)]
+        return _divide(np.array(right) / 2, drawn.sum(axis=1) * below[:, -1])
 
     return measure
 
 
 def _average_precision(truth: Vector, score: Vector) -> Measure:
     """Return the mean of the precision at each found positive (scikit-learn's definition, no interpolation)."""
-    sums = _by_score(truth, -score)
+    positives, negatives = _by_score(truth, -score)
+    hits, alarms = (np.searchsorted(-score[part], -score[positives], "right") for part in (positives, negatives))
 
     def measure(weights: Weights) -> Vector:
-        positives, negatives = sums(weights)
-        found = np.cumsum(positives, axis=1)
-        drawn = found + np.cumsum(negatives, axis=1)
-        precision = np.divide(found, drawn, out=np.zeros_like(found), where=drawn > 0)
-        return _divide((precision * positives).sum(axis=1), found[:, -1])
+        drawn = weights[:, positives]
+        found, false = _running(drawn)[:, hits], _running(weights[:, negatives])[:, alarms]
+        precision = np.divide(found, found + false, out=np.zeros_like(found), where=found > 0)
+        return _divide((precision * drawn).sum(axis=1), drawn.sum(axis=1))
 
     return measure
 
 
-def _by_score(truth: Vector, score: Vector) -> Callable[[Weights], tuple[Weights, Weights]]:
-    """Return the weights of positives and of negatives by rising score, rows of one score taken together."""
+def _by_score(truth: Vector, score: Vector) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of the positives and those of the negatives, each by rising score."""
     order = np.argsort(score, kind="stable")
-    positive = truth[order] > 0
-    starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
-    tied = len(starts) < len(order)
+    return order[truth[order] > 0], order[truth[order] <= 0]
 
-    def sums(weights: Weights) -> tuple[Weights, Weights]:
-        drawn = weights[:, order]
-        positives = drawn * positive
-        negatives = drawn - positives
-        if tied:
-            return np.add.reduceat(positives, starts, axis=1), np.add.reduceat(negatives, starts, axis=1)
-        return positives, negatives
 
+def _running(weights: Weights) -> NDArray[np.float64]:
+    """Return the sums of the first 0, 1, 2, ... weights of each resample."""
+    sums = np.zeros((len(weights), weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
     return sums
 
 

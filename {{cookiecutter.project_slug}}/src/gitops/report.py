@@ -26,6 +26,7 @@ MARKS = {
     "not shown": "⛔",
     "missing": "⛔",
 }
+BLOCKING = {verdict for verdict, mark in MARKS.items() if mark == "⛔"}
 
 
 def render(review: dict[str, Any]) -> str:
@@ -85,7 +86,7 @@ def _what_to_do(review: dict[str, Any]) -> list[Block]:
         command = Said("uv run dvc repro && uv run gitops store push")
         commit = [", then commit ", Said("dvc.lock"), " and ", Said("metrics.json"), "."]
         lines.append([f" {who}: ", command, *commit])
-    if any(MARKS[row["verdict"]] == "⛔" for row in review["metrics"] + review["segments"]):
+    if any(row["verdict"] in BLOCKING for row in review["metrics"] + review["segments"]):
         gates = "Gates change in a pull request of their own, with a code owner."
         lines.append([f" Improve the model on this branch. {gates}"])
     return [Paragraph([Strong("What to do."), *sum(lines, [])])] if lines else []
@@ -96,7 +97,7 @@ def _metrics(review: dict[str, Any]) -> list[Block]:
     text: Text = [Said(note)] if note else []
     if review["metrics"] and state == "paired":
         rows = f"Both models scored the same {review['rows']:,} held-out rows. A positive difference is better."
-        text = [rows, *_visible(review["metrics"][0])]
+        text = [rows, *_visible(review["metrics"][0]), *([" ", Said(note), "."] if note else [])]
     if review["metrics"] and state == "unpaired":
         text = [Strong("Not on the same rows"), ", so no interval: ", *text, "."]
     table: list[Block] = [_table(review["metrics"])] if review["metrics"] else []
@@ -160,10 +161,10 @@ def _segments(rows: list[dict[str, Any]]) -> list[Block]:
 
 def _changes(review: dict[str, Any]) -> Fold:
     """What the pull request changes, folded."""
-    changed = review["params"] + review["data"]
+    changed = review["params"] + review["data"] + review.get("code", [])
     rows: list[list[Text]] = [[[Said(row[key])] for key in ("name", "champion", "challenger")] for row in changed]
-    nothing = Paragraph(["No parameter and no data changes."])
-    table = Table(["parameter or data", "champion", "challenger"], rows) if rows else nothing
+    nothing = Paragraph(["No parameter, data or code changes."])
+    table = Table(["parameter, data or file", "champion", "challenger"], rows) if rows else nothing
     facts: list[Text] = [["API contract: ", Said(review["contract"]["change"])]]
     if review["trained"]:
         facts.append(["trained in this run, since the author's artifacts could not be used"])

@@ -1,24 +1,20 @@
 """The model review: champion against challenger on the same rows, and everything else that a reviewer should see."""
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from gitops import champion, changes, charts, gates, lock, page, report, store
+from gitops import changes, lock, page, report, store
 from gitops.git import git, show
-from gitops.judge import BLOCKING, decide, finite, judge
 from gitops.project import Project, load, locked
+from gitops.report import BLOCKING
 from gitops.shell import Stop, attempt, dvc, say, stream
 
-NOTHING: dict[str, Any] = {"metrics": [], "segments": [], "notes": [], "value": {}, "charts": []}
-NOTES = {
-    "same": "the model is the champion's, byte for byte",
-    "none": "this is the first model: there is no champion to beat, only the floors of gates.yaml",
-    "paired": "",
+SAME: dict[str, Any] = {
+    "champion": {"state": "same", "note": "the model is the champion's, byte for byte"},
+    **{part: [] for part in ("metrics", "segments", "notes", "charts", "claims")},
+    "value": {},
 }
 
 
@@ -42,10 +38,14 @@ def review(base: str | None, out: Path) -> int:
     }
     result |= changes.since(base, project)
     if not stale and _same_model(project, show(base, "dvc.lock"), _text("dvc.lock")):
-        result |= {"champion": {"state": "same", "note": NOTES["same"]}} | NOTHING
+        result |= SAME
     else:
-        result["trained"] = _obtain(project, trusted=not stale and not missing)
-        result |= _compare(project, base)
+        from gitops.compare import compare  # pandas: slow to import, and most pull requests change no model
+
+        result["trained"] = _obtain(project, trusted=not stale and not missing, data=bool(result["data"]))
+        found = compare(project, base, data_changes=bool(result["data"]))
+        result["data"] += found.pop("moved")
+        result |= found
     result |= conclude(result)
     _write(result, out)
     return 0
@@ -55,6 +55,7 @@ def conclude(result: dict[str, Any]) -> dict[str, Any]:
     """Return `verdict` (`pass`, `warn`, `block`) with the reasons that block and those that only want a look."""
     locks, rows = result["lock"], result["metrics"] + result["segments"]
     reasons = [row["reason"] for row in rows if row["verdict"] in BLOCKING]
+    reasons += result.get("claims", [])
     reasons += [f"dvc.lock is stale: {reason}" for reason in locks["stale"]]
     reasons += [f"{path} is not in the data remote" for path in locks["missing"]]
     warnings = [row["reason"] for row in rows if row["verdict"] in ("undecided", "waived")] + result["notes"]
@@ -91,17 +92,20 @@ def _is_fork() -> bool:
 
 
 def _same_model(project: Project, old: str | None, new: str | None) -> bool:
-    """Tell whether both locks name one model and one set of held-out rows."""
+    """Tell whether both locks name one model, one set of held-out rows, and the same results."""
     before, after = locked(old), locked(new)
-    return project.model in after and all(before.get(path) == after.get(path) for path in (project.model, project.rows))
+    files = (project.model, project.rows, project.predictions, project.metrics)
+    return project.model in after and all(before.get(path) == after.get(path) for path in files)
 
 
-def _obtain(project: Project, *, trusted: bool) -> bool:
+def _obtain(project: Project, *, trusted: bool, data: bool) -> bool:
     """Bring the model, its predictions and the held-out rows here; train what the remote can't give, and tell so.
+
+    Changed data is brought too, to be compared.
 
     The run cache is left out: whoever can write to it can plant a model that no training made.
     """
-    wanted = (project.model, project.rows, project.predictions)
+    wanted = (project.model, project.rows, project.predictions, *((project.data,) if data else ()))
     if trusted and stream(*dvc("pull", *wanted)) == 0:
         return False
     say("› training what is stale (dvc repro)")
@@ -112,44 +116,6 @@ def _obtain(project: Project, *, trusted: bool) -> bool:
         if stream(*dvc("repro", "--pull", "--no-run-cache")):
             raise Stop("the pipeline failed: the message of the stage is above; is the data itself in the data remote?")
     return True
-
-
-def _compare(project: Project, base: str) -> dict[str, Any]:
-    """Score the challenger's rows with both models and judge; fall back to an unpaired table, and say why."""
-    rules = gates.read(show(base, "gates.yaml") or _text("gates.yaml"))
-    challenger = _with_segments(project, pd.read_parquet(project.predictions), rules)
-    old = None
-    try:
-        old = champion.score(project, base, challenger)
-        judgement, state = judge(old, challenger, rules), "none" if old is None else "paired"
-        note = NOTES[state]
-    except champion.Unpaired as unpaired:
-        judgement, state, note = judge(None, challenger, rules), "unpaired", str(unpaired)
-        committed = json.loads(show(base, project.metrics) or "{}")
-        judgement["metrics"] = [_beside(row, committed.get(row["name"])) for row in judgement["metrics"]]
-    for part in ("metrics", "segments"):
-        judgement[part] = [finite(row) for row in judgement[part]]
-    judgement["value"] = {who: finite(found) for who, found in judgement["value"].items()}
-    pictures = charts.charts(old, challenger)
-    return {"champion": {"state": state, "note": note}, "charts": pictures} | judgement
-
-
-def _with_segments(project: Project, predictions: pd.DataFrame, rules: dict[str, Any]) -> pd.DataFrame:
-    """Put the segment columns of the held-out rows beside the predictions, which are in the same order."""
-    columns = [name for name in (rules.get("segments") or {}).get("columns", []) if name not in predictions]
-    rows = pd.read_parquet(project.rows)
-    if len(rows) != len(predictions):
-        raise Stop(f"{project.predictions} has {len(predictions):,} rows and {project.rows} has {len(rows):,}")
-    return predictions.assign(**{name: rows[name].to_numpy() for name in columns if name in rows})
-
-
-def _beside(row: dict[str, Any], committed: Any) -> dict[str, Any]:
-    """Put the champion's committed metric beside the challenger's."""
-    if not isinstance(committed, int | float) or not math.isfinite(committed):
-        return row
-    sign = 1 if row["more_is_better"] else -1
-    row |= {"champion": committed, "difference": sign * (row["challenger"] - committed)}
-    return row | decide(row)
 
 
 def _write(result: dict[str, Any], out: Path) -> None:

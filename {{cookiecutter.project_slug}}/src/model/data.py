@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from model.schema import ModelError, Schema, load, param
-from model.table import read_csv, typed
 
 CSV = Path("data/table.csv")
 TABLE = Path("build/table.parquet")
@@ -18,6 +16,8 @@ HOLDOUT = Path("build/holdout.parquet")
 
 def validate(source: Path = CSV) -> None:
     """Check the CSV file against schema.yaml and write the typed table."""
+    from model.table import read_csv, typed  # slow to import, and scoring needs this module
+
     frame = typed(load(), read_csv(source))
     TABLE.parent.mkdir(exist_ok=True)
     frame.to_parquet(TABLE)
@@ -26,6 +26,8 @@ def validate(source: Path = CSV) -> None:
 
 def split() -> None:
     """Write the rows for training and the held-out rows; seeded, and with the same share of positives in both."""
+    from sklearn.model_selection import train_test_split
+
     schema, frame = load(), read_rows(TABLE)
     labels = frame[schema.target.name] if schema.target.task == "binary" else None
     try:

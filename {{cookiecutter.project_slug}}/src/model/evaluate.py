@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from model import data, score
 from model.schema import ModelError, load
@@ -49,6 +48,8 @@ def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS) -> None
 
 def measure(actual: Vector, scores: Vector, *, binary: bool) -> dict[str, float]:
     """Return the metrics of the held-out rows, to six significant digits."""
+    from sklearn import metrics  # slow to import, and scoring alone does without
+
     if binary:
         found = {
             "roc_auc": metrics.roc_auc_score(actual, scores),

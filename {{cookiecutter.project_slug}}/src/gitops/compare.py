@@ -1,0 +1,87 @@
+"""Both models on the challenger's held-out rows: the gates' verdict, and whether the author's files are true."""
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gitops import champion, charts, claims, drift, gates, scoring
+from gitops.git import show
+from gitops.judge import decide, finite, judge
+from gitops.project import Project, locked
+from gitops.shell import Stop, say
+
+FIRST = "this is the first model: there is no champion to beat, only the floors of gates.yaml"
+
+
+def compare(project: Project, base: str, data_changes: bool) -> dict[str, Any]:
+    """Score the rows with both models and judge; fall back to an unpaired table, and say why.
+
+    Returns:
+        the judgement (see `gitops.judge`), `champion` (`state` and `note`), `charts`, `claims` (what the author's
+        files say and the model does not) and `moved` (what differs in the data, where it changes).
+    """
+    own = Path("gates.yaml")
+    rules = gates.read(show(base, "gates.yaml") or (own.read_text() if own.exists() else None))
+    scored = _challenger(project)
+    challenger = _with_segments(project, scored, rules)
+    old, state, note, moved, lost = None, "none", FIRST, list[dict[str, str]](), list[str]()
+    if project.model in locked(show(base, "dvc.lock")):
+        data = [project.data] if data_changes and show(base, f"{project.data}.dvc") else []
+        with champion.checkout(base, [project.model, project.predictions, *data]) as tree:
+            if data:
+                moved, lost = drift.compare(tree / project.data, Path(project.data))
+            try:
+                old, state = champion.score(project, tree, challenger), "paired"
+                note = _seen(tree / project.predictions, challenger)
+            except champion.Unpaired as unpaired:
+                state, note = "unpaired", str(unpaired)
+    judgement = judge(old, challenger, rules)
+    if state == "unpaired":
+        committed = claims.numbers(show(base, project.metrics)) or {}
+        judgement["metrics"] = [_beside(row, committed.get(row["name"], math.nan)) for row in judgement["metrics"]]
+    judgement["notes"] += lost
+    doubts = claims.doubts(Path(project.predictions), Path(project.metrics), scored, judgement["metrics"])
+    for part in ("metrics", "segments"):
+        judgement[part] = [finite(row) for row in judgement[part]]
+    judgement["value"] = {who: finite(found) for who, found in judgement["value"].items()}
+    facts = {"champion": {"state": state, "note": note}, "charts": charts.charts(old, challenger)}
+    return facts | {"claims": doubts, "moved": moved} | judgement
+
+
+def _challenger(project: Project) -> pd.DataFrame:
+    """Score the held-out rows once more: the predictions file may be anything, the model can't lie about itself."""
+    say("› the challenger scores its held-out rows")
+    try:
+        return scoring.score(project.score, Path(project.rows), Path(), (sys.executable,))
+    except scoring.Unscored as unscored:
+        raise Stop(f"the model can't score its own held-out rows ({unscored})") from None
+
+
+def _with_segments(project: Project, predictions: pd.DataFrame, rules: dict[str, Any]) -> pd.DataFrame:
+    """Put the segment columns of the held-out rows beside the predictions, which are in the same order."""
+    columns = [name for name in (rules.get("segments") or {}).get("columns", []) if name not in predictions]
+    rows = pd.read_parquet(project.rows)
+    if len(rows) != len(predictions):
+        raise Stop(f"the model gives {len(predictions):,} scores for the {len(rows):,} rows of {project.rows}")
+    return predictions.assign(**{name: rows[name].to_numpy() for name in columns if name in rows})
+
+
+def _seen(predictions: Path, challenger: pd.DataFrame) -> str:
+    """Say how many of the rows the champion did not hold out: it may know their answers."""
+    if not predictions.exists():
+        return ""
+    seen = int((~challenger["id"].isin(pd.read_parquet(predictions)["id"])).sum())
+    told = "were not held out from the champion, which may have trained on them and then looks better than it is"
+    return f"{seen:,} of these rows {told}" if seen else ""
+
+
+def _beside(row: dict[str, Any], committed: float) -> dict[str, Any]:
+    """Put the champion's committed metric beside the challenger's."""
+    if not math.isfinite(committed):
+        return row
+    sign = 1 if row["more_is_better"] else -1
+    row |= {"champion": committed, "difference": sign * (row["challenger"] - committed)}
+    return row | decide(row)
