@@ -1,4 +1,4 @@
-"""A browser without a window: what do people see? Needs Chromium or Chrome, and for a comment two libraries from npm."""
+"""A browser without a window: what do people see? Needs Chromium or Chrome, and for a comment two npm libraries."""
 
 import os
 import shutil
@@ -14,7 +14,8 @@ QUIET = (
     *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=20000"),
 )
 GITHUB = """
-body { max-width: 56rem; margin: 1rem auto; padding: 1rem; font: 14px/1.5 Helvetica, Arial, sans-serif; color: #1f2328; }
+body { max-width: 56rem; margin: 1rem auto; padding: 1rem; color: #1f2328;
+  font: 14px/1.5 Helvetica, Arial, sans-serif; }
 table { border-collapse: collapse; display: block; overflow: auto; margin: 0 0 16px; }
 th, td { border: 1px solid #d1d9e0; padding: 6px 13px; } tr:nth-child(2n) td { background: #f6f8fa; }
 code { font: 85% ui-monospace, monospace; background: #818b981f; border-radius: 6px; padding: .2em .4em; }
