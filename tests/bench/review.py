@@ -11,7 +11,8 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from gitops.judge import BLOCKING, judge
+from gitops.judge import judge
+from gitops.report import BLOCKING
 from scipy.stats import norm
 
 ROWS, POSITIVE, AUC = 1409, 0.265, 0.845
