@@ -151,6 +151,16 @@ def test_a_ruined_segment_blocks_and_is_named() -> None:
     assert [row["rows"] for row in judgement["segments"]] == [400] * 10
 
 
+def test_a_segment_that_loses_and_does_not_block_is_marked_and_says_why() -> None:
+    gates = {"metrics": {"roc_auc": {"tolerance": 0.2}}, "segments": {"columns": ["region"], "tolerance": 0.6}}
+    ruined = judge(grouped(0.5), grouped(0.5, bad=7), gates)["segments"][7]
+    assert ruined["high"] < 0 and ruined["verdict"] == "within the tolerance"
+    strength: dict[str, list[float]] = {"within the tolerance": [], "may be chance": []}
+    for row in judge(grouped(0.5), grouped(0.6), gates)["segments"]:
+        strength[row["verdict"]].append(-row["difference"] / row["error"])
+    assert 1.96 < max(strength["may be chance"]) < min(strength["within the tolerance"])
+
+
 def test_small_segments_are_not_judged() -> None:
     gates = {"metrics": {"roc_auc": {}}, "segments": {"columns": ["region"], "min_rows": 401}}
     assert judge(grouped(0.5), grouped(0.6, bad=7), gates)["segments"] == []

@@ -148,11 +148,19 @@ def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for place, index in enumerate(order):
         row = rows[index]
         refused = refused and chances[index] <= level / (len(rows) - place)
-        loss = -row["difference"]
-        worse = refused and loss > row["tolerance"]
-        reason = f"{row['name']}: {loss:.4f} worse than the champion in {row['rows']:,} rows, beyond chance"
-        row |= _verdict("worse", reason) if worse else _verdict("no sign of a loss")
+        row |= _segment(row, shown=refused)
     return rows
+
+
+def _segment(row: dict[str, Any], *, shown: bool) -> dict[str, str]:
+    """Decide one segment; `shown`: a loss that looking at many segments does not explain."""
+    loss = -row["difference"]
+    if shown and loss > row["tolerance"]:
+        reason = f"{row['name']}: {loss:.4f} worse than the champion in {row['rows']:,} rows, beyond chance"
+        return _verdict("worse", reason)
+    if row.get("high", 0) < 0:
+        return _verdict("within the tolerance" if shown else "may be chance")
+    return _verdict("no sign of a loss")
 
 
 def _chance(row: dict[str, Any]) -> float:

@@ -19,6 +19,8 @@ MARKS = {
     "no worse": "✅",
     "meets the gate": "✅",
     "no sign of a loss": "✅",
+    "within the tolerance": "✅",
+    "may be chance": "⚠️",
     "undecided": "⚠️",
     "waived": "⚠️",
     "worse": "⛔",
