@@ -74,10 +74,16 @@ def test_the_released_service_scores_as_the_review_did(on_laptop: Laptop) -> Non
 
 
 def test_a_missing_model_stops_the_release(on_laptop: Laptop) -> None:
-    on_laptop.run("python -m gitops store push")
-    (on_laptop.path / "src/model/score.py").unlink()
-    on_laptop.run("git commit --quiet --all -m Lose")
-    with pytest.raises(Failed, match="error: "):
+    on_laptop.run("python -m gitops store push", "rm -r build/model.onnx .dvc/cache .dvc/store/files")
+    with pytest.raises(Failed, match=r"build/model\.onnx is in dvc\.lock, but not in the data remote"):
+        on_laptop.run(RELEASE)
+    assert not (on_laptop.path / "dist").exists() and on_laptop.run("git tag") == ""
+
+
+def test_a_missing_file_of_the_service_stops_the_release(on_laptop: Laptop) -> None:
+    on_laptop.replace("pyproject.toml", '    "src/model/score.py",\n', '    "src/model/scores.py",\n')
+    on_laptop.run("git commit --quiet --all -m Lose", "python -m gitops store push")
+    with pytest.raises(Failed, match=r"error: src/model/scores\.py is missing, and a release needs it"):
         on_laptop.run(RELEASE)
     assert not (on_laptop.path / "dist").exists() and on_laptop.run("git tag") == ""
 

@@ -4,12 +4,13 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
-from gitops.project import Project, locked
+from gitops.project import Project, locked, md5
 from gitops.shell import Stop, run
 
 EXPORT = (
@@ -27,11 +28,9 @@ EXPORT = (
 
 def identity(project: Project) -> str:
     """Return the SHA-256 of all that a release holds: each named file, and the locked serving environment."""
-    parts = [
-        f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}"
-        for name in sorted(project.bento_files)
-        if name != project.model
-    ]
+    named = sorted(set(project.bento_files) - {project.model})
+    _present(named)
+    parts = [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in named]
     parts += [f"model {locked(Path('dvc.lock').read_text())[project.model]}", run(*EXPORT)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -46,10 +45,7 @@ def build(project: Project, version: str, labels: dict[str, str], out: Path) -> 
         Stop: a named file is missing, the model is not the locked one, or the Bento holds other files than it should.
     """
     target = out / f"{project.name}-{version}.bento"
-    if missing := [name for name in project.bento_files if not Path(name).is_file()]:
-        raise Stop(
-            f"{missing[0]} is missing, so nothing was built: run `uv run dvc pull {missing[0]}`, or `uv run dvc repro`"
-        )
+    _present(project.bento_files)
     _verify(project)
     with TemporaryDirectory() as folder:
         stage = Path(folder, "stage")
@@ -74,11 +70,14 @@ def build(project: Project, version: str, labels: dict[str, str], out: Path) -> 
     return target
 
 
+def _present(names: Iterable[str]) -> None:
+    if missing := [name for name in names if not Path(name).is_file()]:
+        raise Stop(f"{missing[0]} is missing, and a release needs it: `git status` and `uv run dvc status` say more")
+
+
 def _verify(project: Project) -> None:
     """The file on disk must be the one that was reviewed: `dvc.lock` names it by hash."""
-    with Path(project.model).open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != locked(Path("dvc.lock").read_text()).get(project.model):
+    if md5(Path(project.model)) != locked(Path("dvc.lock").read_text()).get(project.model):
         raise Stop(f"{project.model} is not the model that dvc.lock names: run `uv run dvc checkout {project.model}`")
 
 

@@ -1,5 +1,6 @@
 """Where the factory meets the model: `[tool.gitops]` in pyproject.toml, and DVC's files."""
 
+import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,12 @@ def load() -> Project:
         raise Stop("there is no pyproject.toml here: run this from the root of the model repository") from None
     except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise Stop(f"pyproject.toml has no usable [tool.gitops] ({error}): compare it with the template's") from None
+
+
+def md5(path: Path) -> str:
+    """Return a file's MD5, by which DVC names it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def locked(text: str | None) -> dict[str, str]:

@@ -4,12 +4,12 @@ The branch is mounted as a worktree at `.dvc/store`, where DVC sees a plain fold
 two people's pushes never disagree about a file, and merging them is taking both.
 """
 
-import hashlib
 import shutil
 from configparser import ConfigParser
 from pathlib import Path
 
 from gitops.git import git, has_origin, remote_env
+from gitops.project import md5
 from gitops.shell import Stop, attempt, dvc, run, say, stream
 
 BRANCH = "dvc-store"
@@ -39,11 +39,11 @@ def pull() -> None:
         _merge()
 
 
-def copy(md5: str, target: Path) -> bool:
+def copy(digest: str, target: Path) -> bool:
     """Put a stored file at `target` without DVC, whose start takes a second; False when it is not here, or damaged."""
     for folder in (Path(".dvc/cache"), MOUNT):
-        path = folder / "files/md5" / md5[:2] / md5[2:]
-        if path.is_file() and _md5(path) == md5:
+        path = folder / "files/md5" / digest[:2] / digest[2:]
+        if path.is_file() and md5(path) == digest:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
             return True
@@ -136,10 +136,5 @@ def _check(names: list[str]) -> None:
             size = f"{path.stat().st_size / 2**20:.0f} MB"
             raise Stop(f"{name} has {size} and GitHub takes 100 MB a file: use a bucket as the data remote")
         kind, _, rest = name.partition("/md5/")
-        if kind == "files" and _md5(path) != rest.replace("/", "").removesuffix(".dir"):
+        if kind == "files" and md5(path) != rest.replace("/", "").removesuffix(".dir"):
             raise Stop(f".dvc/store/{name} is damaged (its content is not its hash): delete it and push again")
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
