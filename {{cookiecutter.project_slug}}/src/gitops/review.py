@@ -128,5 +128,5 @@ def _write(result: dict[str, Any], out: Path) -> None:
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a") as file:
             file.write(text)
-    say(text)
+    say(report.render(result | {"charts": []}))  # a terminal draws none
     say(f"Written: {out / 'report.html'}, {out / 'report.md'}, {out / 'review.json'}")
