@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,7 +79,7 @@ def find(rows: list[Row], **wanted: Any) -> Row:
     raise Refused(404, "Not Found")
 
 
-class Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer, ABC):
     """Serve the bare repositories under `root` (`OWNER/NAME.git`), all private; `answer` is the API."""
 
     daemon_threads = True
@@ -96,9 +97,9 @@ class Server(ThreadingHTTPServer):
         """Where both the API and the repositories are."""
         return f"http://127.0.0.1:{self.server_port}"
 
+    @abstractmethod
     def answer(self, call: Call) -> Answer:
         """Return status, JSON body and extra headers for one call."""
-        raise NotImplementedError
 
     def account(self, header: str | None) -> Account | None:
         """Find whose token an Authorization header carries, in any of the three ways that GitHub takes it."""
