@@ -3,32 +3,19 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gitops import bento, contract, github, lock, store
-from gitops.git import git, has_origin, remote_env, show
+from gitops import bento, github, lock, store, tags
+from gitops.git import has_origin, remote_env
+from gitops.plan import Plan, plan_release
 from gitops.project import Project, load, locked
 from gitops.shell import Stop, dvc, run, say, stream
 
 OUT = Path("dist")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is released: `commit` carries the tag; a later commit with the same identity shares it."""
-
-    tag: str
-    version: str
-    commit: str
-    identity: str
-    reason: str
-    tagged: bool
 
 
 def release(*, dry_run: bool = False) -> int:
@@ -39,7 +26,7 @@ def release(*, dry_run: bool = False) -> int:
         return 0
     store.pull()
     _check_lock()
-    plan = _plan(project)
+    plan = plan_release(project)
     say(f"{plan.tag} ({plan.reason})")
     if dry_run:
         say(f"Would build {project.name}-{plan.version}.bento, tag {plan.commit[:9]} and publish the GitHub release.")
@@ -71,41 +58,6 @@ def _check_lock() -> None:
         raise Stop("\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out]))
 
 
-def _plan(project: Project) -> Plan:
-    """Find the version: the last one when it has the same content, else the next after what changed."""
-    if has_origin():
-        run("git", "fetch", "--quiet", "--force", "origin", "+refs/tags/*:refs/tags/*", env=remote_env())
-    head, identity = git("rev-parse", "HEAD"), bento.identity(project)
-    tags = [
-        tag
-        for tag in git("tag", "--list", f"{project.name}@v*").splitlines()
-        if re.fullmatch(r"v\d+\.\d+\.\d+", tag.split("@")[1])
-    ]
-    if not tags:
-        return Plan(f"{project.name}@v1.0.0", "1.0.0", head, identity, "the first release", tagged=False)
-    last = max(tags, key=lambda tag: [int(number) for number in tag.split("@v")[1].split(".")])
-    commit = git("rev-list", "-n", "1", last)
-    version = last.split("@v")[1]
-    if f"identity: {identity}" in git("for-each-ref", "--format=%(contents)", f"refs/tags/{last}"):
-        return Plan(last, version, commit, identity, "the same model and service as the last release", tagged=True)
-    part, reason = _bump(project, commit)
-    numbers = [int(number) for number in version.split(".")]
-    version = ".".join(str(n) for n in [*numbers[:part], numbers[part] + 1, 0, 0][:3])
-    return Plan(f"{project.name}@v{version}", version, head, identity, reason, tagged=False)
-
-
-def _bump(project: Project, last: str) -> tuple[int, str]:
-    """Return which number of the version goes up, and why."""
-    change, breaks = contract.change(show(last, project.contract), show("HEAD", project.contract))
-    if change == "breaking":
-        return 0, f"the API contract breaks its callers: {breaks[0]}"
-    if change == "compatible":
-        return 1, "the API contract grows"
-    if locked(show(last, "dvc.lock")).get(project.model) != locked(_lock())[project.model]:
-        return 1, "another model"
-    return 2, "the same model, with other code, settings or dependencies"
-
-
 def _assets(project: Project, plan: Plan) -> list[Path]:
     """Make what the release carries: the Bento, and the facts that say where it comes from."""
     labels = {"commit": plan.commit, "model_md5": locked(_lock())[project.model]}
@@ -129,7 +81,7 @@ def _tag(project: Project, plan: Plan) -> None:
     """Register the version with an annotated tag, which GTO can see; a lightweight one it can't."""
     if not plan.tagged:
         env = os.environ | _identity()
-        message = f"{project.name} {plan.version}: {plan.reason}\n\nidentity: {plan.identity}"
+        message = tags.message(project, plan.version, plan.reason, plan.identity, plan.image)
         gto = str(Path(sys.executable).with_name("gto"))
         run(gto, "register", project.name, plan.commit, "--version", f"v{plan.version}", "--message", message, env=env)
     if has_origin():

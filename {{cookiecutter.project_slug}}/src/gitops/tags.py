@@ -1,0 +1,75 @@
+"""The releases of this repository, as its annotated tags tell them: Git alone knows what was released and from what."""
+
+import re
+from dataclasses import dataclass
+
+from gitops.git import has_origin, remote_env
+from gitops.project import Project
+from gitops.shell import Stop, run
+
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+FIELDS = "%(refname:short)%00%(*objectname)%00%(taggerdate:iso-strict)%00%(contents)"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release: `image` is `repository@sha256:...`, or "" for a release that made none; `date` is ISO 8601."""
+
+    tag: str
+    version: str
+    commit: str
+    date: str
+    reason: str
+    identity: str
+    image: str
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Return the version as numbers, which sort."""
+        return numbers(self.version)
+
+
+def message(project: Project, version: str, reason: str, identity: str, image: str) -> str:
+    """Return the tag's text, from which `releases` reads the facts back."""
+    facts = [f"identity: {identity}", *([f"image: {image}"] if image else [])]
+    return "\n".join([f"{project.name} {version}: {reason}", "", *facts])
+
+
+def fetch() -> None:
+    """Bring origin's tags here, where there is an origin."""
+    if has_origin():
+        run("git", "fetch", "--quiet", "--force", "origin", "+refs/tags/*:refs/tags/*", env=remote_env())
+
+
+def releases(project: Project) -> list[Release]:
+    """Return the releases by rising version; a lightweight tag, or one of another form, is none of ours."""
+    listed = run("git", "for-each-ref", f"--format={FIELDS}%00%00", f"refs/tags/{project.name}@v*")
+    entries = [entry.strip("\n").split("\0") for entry in listed.split("\0\0\n") if entry.strip()]
+    found = [_release(project, *entry[:4]) for entry in entries if entry[1]]
+    return sorted((release for release in found if VERSION.fullmatch(release.version)), key=lambda one: one.order)
+
+
+def find(project: Project, version: str) -> Release:
+    """Return one release.
+
+    Raises:
+        Stop: there is none with this version.
+    """
+    known = releases(project)
+    for release in known:
+        if release.version == version.removeprefix("v"):
+            return release
+    last = f"the last one is {known[-1].version}" if known else "nothing was released yet"
+    raise Stop(f"there is no release {version!r} of {project.name}: {last}")
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return `1.2.3` as (1, 2, 3)."""
+    return tuple(map(int, version.split(".")))
+
+
+def _release(project: Project, tag: str, commit: str, date: str, text: str) -> Release:
+    facts = dict(re.findall(r"^(identity|image): (\S+)$", text, re.MULTILINE))
+    version = tag.removeprefix(f"{project.name}@v")
+    reason = text.partition("\n")[0].removeprefix(f"{project.name} {version}: ")
+    return Release(tag, version, commit, date, reason, facts.get("identity", ""), facts.get("image", ""))
