@@ -102,6 +102,7 @@ def test_a_pull_request_reads_like_this(
 
 
 def plain(text: str) -> str:
-    """Drop what differs from one run or machine to the next: commits, and digits after the third."""
+    """Drop what differs from one run or machine to the next: commits, speed, and digits after the third."""
+    text = re.sub(r"(p95 of one prediction \(ms\)` \|) [\d.e-]+ \| [\d.e-]+", r"\1 time | time", text)
     text = re.sub(r"`[0-9a-f]{9}`", "`commit`", text)
     return re.sub(r"-?\b\d+\.\d{4,}\b", lambda number: f"{float(number[0]):.3f}", text)

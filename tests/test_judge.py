@@ -1,6 +1,7 @@
 """The judge: a pure function of two tables and the gates."""
 
 import json
+import math
 import re
 from datetime import date
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from gitops.charts import charts
 from gitops.judge import compare, decide, judge
 from gitops.metrics import FAST, find
 from gitops.shell import Stop
@@ -228,6 +230,12 @@ def test_tables_that_can_not_be_compared_are_refused(champion: pd.DataFrame, wor
         ({"metrics": {"roc_auc": {"require": "best"}}}, "require is 'best', which is none of not_worse, "),
         ({"metrics": {"roc_auc": 0.8}}, "metrics.roc_auc is not a mapping"),
         ({"metrics": {"nowhere:f": {}}}, "'nowhere:f', which can't be imported"),
+        (
+            {"metrics": {"roc_auc": {}}, "baseline": "staging"},
+            "baseline is 'staging', which is none of main, production",
+        ),
+        ({"metrics": {"roc_auc": {}}, "budgets": {"p95": 1}}, "budgets has no 'p95'; it knows training_seconds, "),
+        ({"metrics": {"roc_auc": {}}, "budgets": {"p95_ms": "1"}}, "budgets.p95_ms is '1', which is not a number"),
         ({"metrics": {"roc_auc": {}}, "segment": {}}, "the file has no 'segment'"),
         ({"metrics": {"roc_auc": {}}, "segments": {"columns": ["x"]}}, "names 'x', which the predictions don't have"),
         ({"metrics": {"roc_auc": {}}, "value": {"true_positive": 1}}, "value.false_positive is None"),
@@ -260,3 +268,56 @@ def test_the_command_says_what_blocks(tmp_path: Path, capsys: pytest.CaptureFixt
     assert compare(new, old, gates, None) == 0
     with pytest.raises(Stop, match="can't be read"):
         compare(tmp_path / "none.parquet", new, gates, None)
+
+
+def classes(right: float, seed: int = 1, rows: int = 600) -> pd.DataFrame:
+    """Return answers of a model of three classes, of which a share is right."""
+    truth = np.array(["basic", "plus", "pro"])[np.random.default_rng(3).choice(3, rows, p=[0.6, 0.3, 0.1])]
+    random = np.random.default_rng(seed)
+    answer = np.where(random.random(rows) < right, truth, random.permutation(truth))
+    return pd.DataFrame({"id": np.arange(rows).astype(str), "truth": truth, "score": answer})
+
+
+def test_named_classes_are_judged_by_their_labels() -> None:
+    gates = {"metrics": {"accuracy": {"tolerance": 0.01}, "f1_macro": {}}}
+    judgement = judge(classes(0.9), classes(0.4, seed=2), gates)
+    worse = classes(0.4, seed=2)
+    assert judgement["metrics"][0]["challenger"] == (worse["truth"] == worse["score"]).mean()
+    expected = metrics.f1_score(worse["truth"], worse["score"], average="macro")
+    assert judgement["metrics"][1]["challenger"] == pytest.approx(expected)
+    assert [row["verdict"] for row in judgement["metrics"]] == ["worse", "worse"]
+    assert judge(classes(0.4), classes(0.9), gates)["metrics"][0]["verdict"] == "better"
+    (chart,) = charts(classes(0.9), worse)
+    recall = metrics.recall_score(worse["truth"], worse["score"], average=None)
+    assert chart["series"]["challenger"] == pytest.approx(recall, abs=1e-3)
+
+
+@pytest.mark.parametrize("score", [None, np.nan])
+def test_a_class_that_is_not_answered_is_missing(score: object) -> None:
+    broken = classes(0.9)
+    broken.loc[3, "score"] = score
+    assert judge(classes(0.9), broken, {"metrics": {"accuracy": {}}})["metrics"][0]["verdict"] == "missing"
+
+
+@pytest.mark.parametrize(
+    ("predictions", "metric", "words"),
+    [
+        (classes(0.9), "roc_auc", "roc_auc needs a number as score, and these are names of classes: use accuracy, "),
+        (classes(0.9), "neg_log_loss", "neg_log_loss needs a number as score"),
+        (classes(0.9).assign(score=1.0), "accuracy", "truth and score are not of one kind"),
+        (table(1.0).assign(truth=3.7), "roc_auc", "roc_auc needs a truth of 0 and 1, and here it is a number: use r2"),
+        (table(1.0).assign(truth=3.7), "accuracy", "accuracy compares classes, and here the truth is a number"),
+    ],
+)
+def test_a_metric_that_does_not_suit_the_target_is_refused(predictions: pd.DataFrame, metric: str, words: str) -> None:
+    with pytest.raises(Stop, match=re.escape(words)):
+        judge(None, predictions, {"metrics": {metric: {}}})
+
+
+def test_a_rare_class_is_in_every_draw_and_is_told() -> None:
+    rare = table(0.2).assign(truth=lambda rows: (rows["score"].rank() > ROWS - 12).astype(float))
+    judgement = judge(rare, rare.assign(score=table(0.3)["score"]), {"metrics": {"roc_auc": {}}})
+    assert math.isfinite(judgement["metrics"][0]["low"])
+    assert judgement["notes"][0] == (
+        "the rarest class has only 12 held-out rows: hold out more, or read intervals as a hint"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gitops import gates, report, verdict
+from gitops import budgets, gates, report, verdict
 from gitops.review import conclude
 from gitops.shell import Stop
 
@@ -21,6 +21,7 @@ GOOD = {
 }
 GOOD |= {"require": "not_worse", "rows": 1409, "visible": 0.0162}
 GOOD |= {"difference": 0.01, "low": 0.002, "high": 0.018, "verdict": "better", "reason": ""}
+BUDGET = {"name": "model file (MB)", "champion": 1.0, "challenger": 2.0, "limit": 1.5, "reason": ""}
 CHART: dict[str, Any] = {"title": "ROC curve", "x": ["false positive rate", 0, 1], "y": ["true positive rate", 0, 1]}
 CHART |= {"series": {"champion": [0, 0.7, 1], "challenger": [0, 0.8, 1]}}
 
@@ -39,6 +40,11 @@ def review(**parts: Any) -> dict[str, Any]:
         "gates_changed": False,
         "factory_changed": [],
         "champion": {"state": "paired", "note": ""},
+        "against": {"commit": "d" * 40, "where": "on main"},
+        "code": [],
+        "dependencies": [],
+        "stages": [],
+        "budgets": [],
         "metrics": [GOOD],
         "segments": [],
         "notes": [],
@@ -88,6 +94,9 @@ def test_undecided_and_changed_gates_only_warn() -> None:
         "params",
         "data",
         "code",
+        "dependencies",
+        "stages",
+        "budget",
         "champion",
         "reasons",
         "claims",
@@ -104,9 +113,15 @@ def test_hostile_text_stays_in_its_code_span(place: str) -> None:
     cases: dict[str, dict[str, Any]] = {
         "params": {"params": change},
         "data": {"data": change},
-        "code": {"code": change},
+        "code": {"code": [{"area": HOSTILE, "files": [HOSTILE]}]},
+        "dependencies": {"dependencies": change},
+        "stages": {"stages": [HOSTILE]},
+        "budget": {"budgets": [BUDGET | {"name": HOSTILE, "verdict": "over the budget", "reason": HOSTILE}]},
         "claims": {"claims": [HOSTILE]},
-        "champion": {"champion": {"state": "unpaired", "note": HOSTILE}},
+        "champion": {
+            "champion": {"state": "unpaired", "note": HOSTILE},
+            "against": {"commit": HOSTILE, "where": HOSTILE},
+        },
         "reasons": {"lock": {"stale": [HOSTILE], "missing": []}},
         "breaks": {"contract": {"change": HOSTILE, "breaks": [HOSTILE]}},
         "metric": {"metrics": [GOOD | {"name": HOSTILE, "verdict": "worse", "reason": HOSTILE}]},
@@ -121,7 +136,7 @@ def test_hostile_text_stays_in_its_code_span(place: str) -> None:
     for harm in ("evil", "@acme", "<!--", "<img", "mermaid", "**bold", "$(rm)", "\u202e"):
         assert harm not in outside, harm
     tables = [line.count("|") for line in text.splitlines() if line.startswith("|")]
-    assert set(tables) <= {4, 7}  # no cell more than the two tables have
+    assert set(tables) <= {4, 6, 7}  # no cell more than the three tables have
 
 
 def test_a_chart_is_mermaid_with_its_legend_in_the_text() -> None:
@@ -143,7 +158,15 @@ def test_the_documentation_explains_every_verdict_and_every_gate() -> None:
     text = (Path(__file__).parent.parent / "docs" / "review.md").read_text()
     for verdict_ in report.MARKS:
         assert f"| {report.MARKS[verdict_]} {verdict_} |" in text, verdict_
-    for key in (*gates.PARTS, *gates.GATE, *gates.REQUIREMENTS, *gates.SEGMENTS, *gates.OUTCOMES, *gates.WAIVER):
+    for key in (
+        *gates.PARTS,
+        *gates.GATE,
+        *gates.REQUIREMENTS,
+        *gates.SEGMENTS,
+        *gates.OUTCOMES,
+        *gates.WAIVER,
+        *gates.BUDGETS,
+    ):
         assert re.search(rf"\b{key}\b", text), key
 
 
@@ -218,3 +241,25 @@ def test_a_review_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(Stop, match=r"not a review|larger than a review"):
         verdict.read(path)
+
+
+def test_a_broken_budget_blocks_in_sight_and_a_kept_one_is_folded() -> None:
+    limits = {"model_mb": 1.5, "image_mb": 300.0}
+    kept = budgets.rows(limits, {"model_mb": 1.2, "p95_ms": 0.1}, {"model_mb": 1.0})
+    assert [row["verdict"] for row in kept] == ["within the budget", "no limit", "not measured here"]
+    text = report.render(review(budgets=kept))
+    assert "<details><summary>Size and speed</summary>" in text and "| `model file (MB)` | 1 | 1.2 | 1.5 | ✅" in text
+    broken = review(budgets=budgets.rows(limits, {"model_mb": 2.0}, {}))
+    assert broken["verdict"] == "block"
+    text = report.render(broken)
+    assert "⛔ **Blocked**: `model file (MB) 2 is over the budget of 1.5`" in text and "Size and speed" not in text
+
+
+def test_what_changed_is_told_by_area_with_the_stages_that_ran() -> None:
+    code = [
+        {"area": "model", "files": ["src/model/train.py (−1 +3)"]},
+        {"area": "tests", "files": ["t.py (−0 +1)"] * 40},
+    ]
+    text = report.render(review(code=code, stages=["train", "evaluate"]))
+    assert "- `model`: `src/model/train.py (−1 +3)`\n" in text and " and 10 more\n" in text
+    assert "- stages that ran again: `train`, `evaluate`\n" in text and "What changed (41)" in text

@@ -50,11 +50,10 @@ def contest(metric: Metric, rows: NDArray[np.intp], truth: Vector, new: Vector, 
     return Contest(metric, rows, measure(new), measure(old))
 
 
-def resample(contests: list[Contest], truth: Vector) -> None:
-    """Draw all rows again and again, each class keeping its size, and note what each contest gains."""
+def resample(contests: list[Contest], truth: Vector, *, stratified: bool) -> None:
+    """Draw all rows again and again, and note what each contest gains; `stratified`: each class keeps its size."""
     random = np.random.default_rng(SEED)
-    binary = set(np.unique(truth)) <= {0.0, 1.0}
-    groups = [np.flatnonzero(truth == value) for value in (0, 1)] if binary else [np.arange(len(truth))]
+    groups = [np.flatnonzero(truth == value) for value in np.unique(truth)] if stratified else [np.arange(len(truth))]
     total = int(np.clip(WORK // len(truth), *RESAMPLES))
     step = max(1, CHUNK // len(truth))
     for start in range(0, total, step):

@@ -39,8 +39,8 @@ def checkout(base: str, wanted: list[str]) -> Iterator[Path]:
             run("git", "worktree", "remove", "--force", str(tree))
 
 
-def score(project: Project, tree: Path, challenger: pd.DataFrame) -> pd.DataFrame:
-    """Return the champion's predictions on the challenger's held-out rows.
+def score(project: Project, tree: Path, challenger: pd.DataFrame) -> scoring.Scored:
+    """Let the champion score the challenger's held-out rows.
 
     Raises:
         Unpaired: its model is gone, or its code does not take these rows.
@@ -53,7 +53,7 @@ def score(project: Project, tree: Path, challenger: pd.DataFrame) -> pd.DataFram
         champion = scoring.score(command, Path(project.rows), tree, _python(tree))
     except scoring.Unscored as unscored:
         raise Unpaired(f"the champion can't score these rows ({unscored})") from None
-    if not champion[["id", "truth"]].equals(challenger[["id", "truth"]]):
+    if not champion.predictions[["id", "truth"]].equals(challenger[["id", "truth"]]):
         raise Unpaired("the champion reads the held-out rows' ids or targets in another way")
     return champion
 

@@ -1,5 +1,6 @@
 """What a pull request changes besides the numbers: parameters, data, code, the contract, the gates, the factory."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,16 @@ from gitops.git import git, show
 from gitops.project import Project
 from gitops.verdict import FACTORY
 
+AREAS = {  # by the beginning of a path; the first that fits
+    "model": ("src/model/",),
+    "factory": ("src/gitops/", ".github/"),
+    "deployment": ("deploy/",),
+    "contract": ("openapi.json",),
+    "tests": ("tests/",),
+    "pipeline": ("dvc.yaml", "schema.yaml", "data/", ".dvc/"),
+    "dependencies": ("pyproject.toml", "uv.lock"),
+}
+
 
 def since(base: str, project: Project) -> dict[str, Any]:
     """Compare the working tree with `base`."""
@@ -20,20 +31,50 @@ def since(base: str, project: Project) -> dict[str, Any]:
         "params": _parameters(show(base, "params.yaml"), _text("params.yaml")),
         "data": _data(show(base, pointer), _text(pointer)),
         "code": _code(base, {"params.yaml", "dvc.lock", project.metrics, pointer}),
+        "dependencies": dependencies(show(base, "uv.lock"), _text("uv.lock")),
+        "stages": _stages(show(base, "dvc.lock"), _text("dvc.lock")),
         "contract": {"change": change, "breaks": breaks},
         "gates_changed": show(base, "gates.yaml") not in (None, _text("gates.yaml")),
         "factory_changed": git("diff", "--name-only", base, "--", *FACTORY).splitlines(),
     }
 
 
-def _code(base: str, told: set[str]) -> list[dict[str, str]]:
-    """Return the lines taken and added in each file, apart from those files that the report tells about anyway."""
-    rows = [line.split("\t", 2) for line in git("diff", "--numstat", "--no-renames", "-z", base).split("\0") if line]
+def _code(base: str, told: set[str]) -> list[dict[str, Any]]:
+    """Return the files by area, with the lines taken and added, apart from those that the report tells about anyway."""
+    lines = [line.split("\t", 2) for line in git("diff", "--numstat", "--no-renames", "-z", base).split("\0") if line]
+    files: dict[str, list[str]] = {}
+    for added, gone, name in lines:
+        if name not in told:
+            files.setdefault(_area(name), []).append(f"{name} (−{gone} +{added})")
+    return [{"area": area, "files": files[area]} for area in (*AREAS, "other files") if area in files]
+
+
+def _area(name: str) -> str:
+    return next((area for area, starts in AREAS.items() if name.startswith(starts)), "other files")
+
+
+def dependencies(old: str | None, new: str | None) -> list[dict[str, str]]:
+    """Return the locked packages whose versions differ."""
+    before, after = map(_packages, (old, new))
     return [
-        {"name": name, "champion": f"lines: −{gone}", "challenger": f"lines: +{added}"}
-        for added, gone, name in rows
-        if name not in told
+        {"name": name, "champion": before.get(name, "–"), "challenger": after.get(name, "–")}
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
     ]
+
+
+def _packages(text: str | None) -> dict[str, str]:
+    try:
+        found = tomllib.loads(text or "").get("package", [])
+        return {package["name"]: str(package.get("version", "–")) for package in found}
+    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+        return {}  # uv refuses such a lock before anything is installed from it
+
+
+def _stages(old: str | None, new: str | None) -> list[str]:
+    """Return the stages that ran again, in the pipeline's order: what they read, were given or made differs."""
+    before, after = ((yaml.safe_load(text or "") or {}).get("stages", {}) for text in (old, new))
+    return [name for name, stage in after.items() if stage != before.get(name)]
 
 
 def _text(path: str) -> str | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from gitops.metrics import Vector
 
@@ -15,9 +16,18 @@ def charts(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> list[dict
     """Return charts, each with `title`, `x` and `y` (name, from, to) and at most two `series` (name -> values).
 
     A classifier has its ROC curve, its calibration and the distribution of its scores; a regression how its error and
-    its calibration run over its predictions. Scores that are not numbers give no chart.
+    its calibration run over its predictions; with named classes, how many of each are found. Scores that are not
+    numbers give no other chart.
     """
     tables = {"champion": champion, "challenger": challenger}
+    if not is_numeric_dtype(challenger["truth"]):
+        found = {name: _found(table) for name, table in tables.items() if table is not None}
+        size = len(found["challenger"])
+        return [
+            _chart(
+                "Right answers by class", ("class, by name", 1, size), ("share of the class that is found", 0, 1), found
+            )
+        ]
     models = {
         name: tuple(table[column].to_numpy(float) for column in ("truth", "score"))
         for name, table in tables.items()
@@ -45,6 +55,12 @@ def charts(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> list[dict
         _chart("Mean absolute error", tenths, ("error", 0, top), errors),
         _chart("Calibration of the challenger", tenths, ("mean", *_range(truth)), calibration(truth, score)),
     ]
+
+
+def _found(table: pd.DataFrame) -> list[float]:
+    """Return the recall of each class, by name."""
+    right = table["truth"] == table["score"]
+    return _round(right.groupby(table["truth"].astype(str)).mean().to_list())
 
 
 def roc(truth: Vector, score: Vector) -> list[float]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 SIZE_LIMIT = 2**20  # characters of a metrics.json; more is not a handful of numbers
 SCORE = 1e-6  # by which a score may differ from one machine to the next
@@ -62,8 +63,15 @@ def _predictions(path: Path, scored: pd.DataFrame) -> list[str]:
         given = pd.read_parquet(path)[["id", "truth", "score"]]
         if len(given) != len(scored):
             return [f"{path} has {len(given):,} rows and the held-out rows are {len(scored):,}"]
-        same = np.isclose(given["score"].to_numpy(float), scored["score"], rtol=0, atol=SCORE, equal_nan=True)
-        same &= (given["id"].to_numpy() == scored["id"].to_numpy()) & np.isclose(given["truth"], scored["truth"])
+        same = (given["id"].to_numpy() == scored["id"].to_numpy()) & _same(given["truth"], scored["truth"])
+        same &= _same(given["score"], scored["score"])
     except (OSError, ValueError, KeyError, TypeError):
         return [f"{path} is not a table of id, truth and score"]
     return [] if same.all() else [f"{path} was not made by this model: {(~same).sum():,} of its rows differ"]
+
+
+def _same(given: "pd.Series[Any]", scored: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Compare, row by row, numbers within `SCORE`, and names of classes exactly."""
+    if pd.api.types.is_numeric_dtype(scored):
+        return np.isclose(given.to_numpy(float), scored.to_numpy(float), rtol=0, atol=SCORE, equal_nan=True)
+    return np.asarray(given.astype(object).to_numpy() == scored.astype(object).to_numpy(), dtype=bool)

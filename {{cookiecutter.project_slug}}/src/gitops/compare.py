@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from gitops import champion, charts, claims, drift, gates, scoring
+from gitops import champion, charts, claims, drift, history, scoring
 from gitops.git import show
 from gitops.judge import decide, finite, judge
 from gitops.project import Project, locked
@@ -16,17 +16,23 @@ from gitops.shell import Stop, say
 FIRST = "this is the first model: there is no champion to beat, only the floors of gates.yaml"
 
 
-def compare(project: Project, base: str, data_changes: bool) -> dict[str, Any]:
+def compare(project: Project, base: str, rules: dict[str, Any], data_changes: bool) -> dict[str, Any]:
     """Score the rows with both models and judge; fall back to an unpaired table, and say why.
+
+    Args:
+        project: the challenger's, in the working tree.
+        base: the commit that holds the champion.
+        rules: the content of gates.yaml.
+        data_changes: compare the two data versions too.
 
     Returns:
         the judgement (see `gitops.judge`), `champion` (`state` and `note`), `charts`, `claims` (what the author's
-        files say and the model does not) and `moved` (what differs in the data, where it changes).
+        files say and the model does not), `moved` (what differs in the data, where it changes) and `takes`, what each
+        model takes (see `gitops.budgets`).
     """
-    own = Path("gates.yaml")
-    rules = gates.read(show(base, "gates.yaml") or (own.read_text() if own.exists() else None))
     scored = _challenger(project)
-    challenger = _with_segments(project, scored, rules)
+    challenger = _with_segments(project, scored.predictions, rules)
+    takes = {"challenger": _takes(Path(project.model), scored), "champion": dict[str, float | None]()}
     old, state, note, moved, lost = None, "none", FIRST, list[dict[str, str]](), list[str]()
     if project.model in locked(show(base, "dvc.lock")):
         data = [project.data] if data_changes and show(base, f"{project.data}.dvc") else []
@@ -34,7 +40,9 @@ def compare(project: Project, base: str, data_changes: bool) -> dict[str, Any]:
             if data:
                 moved, lost = drift.compare(tree / project.data, Path(project.data))
             try:
-                old, state = champion.score(project, tree, challenger), "paired"
+                measured = champion.score(project, tree, challenger)
+                old, state = measured.predictions, "paired"
+                takes["champion"] = _takes(tree / project.model, measured)
                 note = _seen(tree / project.predictions, challenger)
             except champion.Unpaired as unpaired:
                 state, note = "unpaired", str(unpaired)
@@ -43,15 +51,20 @@ def compare(project: Project, base: str, data_changes: bool) -> dict[str, Any]:
         committed = claims.numbers(show(base, project.metrics)) or {}
         judgement["metrics"] = [_beside(row, committed.get(row["name"], math.nan)) for row in judgement["metrics"]]
     judgement["notes"] += lost
-    doubts = claims.doubts(Path(project.predictions), Path(project.metrics), scored, judgement["metrics"])
+    doubts = claims.doubts(Path(project.predictions), Path(project.metrics), scored.predictions, judgement["metrics"])
     for part in ("metrics", "segments"):
         judgement[part] = [finite(row) for row in judgement[part]]
     judgement["value"] = {who: finite(found) for who, found in judgement["value"].items()}
-    facts = {"champion": {"state": state, "note": note}, "charts": charts.charts(old, challenger)}
+    drawn = charts.charts(old, challenger) + history.charts(project, judgement["metrics"])
+    facts = {"champion": {"state": state, "note": note}, "charts": drawn, "takes": takes}
     return facts | {"claims": doubts, "moved": moved} | judgement
 
 
-def _challenger(project: Project) -> pd.DataFrame:
+def _takes(model: Path, scored: scoring.Scored) -> dict[str, float | None]:
+    return {"model_mb": model.stat().st_size / 1e6, "p95_ms": scored.p95_ms}
+
+
+def _challenger(project: Project) -> scoring.Scored:
     """Score the held-out rows once more: the predictions file may be anything, the model can't lie about itself."""
     say("› the challenger scores its held-out rows")
     try:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 VALUE_LIMIT = 160  # characters of one untrusted value
-WORDS = {  # all that may stand in a chart: the words are ours, the numbers are numbers
+METRICS = {"roc_auc", "average_precision", "log_loss", "brier", "r2", "mae", "rmse"}
+WORDS = METRICS | {  # all that may stand in a chart: the words are ours, the numbers are numbers
     *("ROC curve", "false positive rate", "true positive rate", "champion", "challenger"),
     *("Calibration of the challenger", "predicted", "observed", "share of positives", "mean"),
     *("Scores of the challenger", "score", "share of the class", "negatives", "positives"),
     *("Mean absolute error", "error", "tenth of the rows, by rising score"),
+    *("Right answers by class", "class, by name", "share of the class that is found"),
+    *("The last releases, and this model", "release, this model last", "metric", "releases"),
 }
 
 

@@ -14,7 +14,9 @@ REQUIREMENTS = ("not_worse", "non_inferior", "better")
 SEGMENTS = {"columns": [], "metric": "roc_auc", "tolerance": 0.0, "min_rows": 100}
 WAIVER = ("metric", "reason", "who", "until")
 OUTCOMES = ("true_positive", "false_positive", "false_negative", "true_negative")
-PARTS = ("metrics", "segments", "value", "waivers")
+BUDGETS = ("training_seconds", "model_mb", "p95_ms", "memory_mb", "image_mb")
+BASELINES = ("main", "production")
+PARTS = ("metrics", "baseline", "segments", "budgets", "value", "waivers")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Gates:
 
     metrics: dict[str, dict[str, Any]]
     segments: dict[str, Any]
+    budgets: dict[str, float]
+    baseline: str
     value: dict[str, float] | None
     waivers: list[dict[str, Any]]
 
@@ -49,12 +53,16 @@ def check(raw: dict[str, Any]) -> Gates:
         Stop: a key or value is none that we know; the sentence says where.
     """
     _known("the file", raw, PARTS)
-    metrics, value = raw.get("metrics"), raw.get("value")
+    metrics, value, baseline = raw.get("metrics"), raw.get("value"), raw.get("baseline", BASELINES[0])
     if not isinstance(metrics, dict) or not metrics:
         raise Stop("gates.yaml names no metric under `metrics`, so nothing would be judged")
+    if baseline not in BASELINES:
+        raise Stop(f"gates.yaml: baseline is {baseline!r}, which is none of {', '.join(BASELINES)}")
     return Gates(
         {name: _settings(f"metrics.{name}", gate, GATE) for name, gate in metrics.items()},
         _settings("segments", raw.get("segments"), SEGMENTS),
+        _budgets(raw.get("budgets") or {}),
+        baseline,
         None if value is None else _outcomes(value),
         [_waiver(waiver) for waiver in raw.get("waivers") or []],
     )
@@ -82,6 +90,12 @@ def _settings(where: str, given: Any, defaults: dict[str, Any]) -> dict[str, Any
     if made.get("require", REQUIREMENTS[0]) not in REQUIREMENTS:
         raise Stop(f"gates.yaml: {where}.require is {made['require']!r}, which is none of {', '.join(REQUIREMENTS)}")
     return made
+
+
+def _budgets(given: Any) -> dict[str, float]:
+    """Read the most that a model may take, each by the unit in its name."""
+    _known("budgets", given, BUDGETS)
+    return {name: _number(f"budgets.{name}", limit) for name, limit in given.items()}
 
 
 def _outcomes(given: Any) -> dict[str, float]:

@@ -22,6 +22,7 @@ from gitops.value import best
 CHANCE = 0.02  # with which an equal model is called worse; tests/bench/review.py shows what follows from it
 SEGMENTS_CHANCE = 0.01  # the same for all segments together
 SMALL = 50  # rows; below, an interval is only a hint
+RARE = 20  # rows of the rarer class, likewise
 LEAK = 0.995  # of ROC AUC: no honest table is that easy
 JUMP = 0.1  # gain of ROC AUC that asks for a second look
 
@@ -33,6 +34,7 @@ def judge(
 
     Args:
         champion: columns `id`, `truth` and `score`, one row per held-out row; None where no champion scored these rows.
+            The truth is 0 or 1 and the score a probability, or both are numbers, or both are names of classes (text).
         challenger: the same, in any order, and the segment columns that the gates name.
         gates: the content of gates.yaml: `metrics`, and optionally `segments`, `value` and `waivers`.
         today: the day on which waivers are looked at; by default the real one.
@@ -48,23 +50,24 @@ def judge(
     """
     checked = rules.check(gates)
     table, old = _align(champion, challenger)
-    truth, new = (table[column].to_numpy(float) for column in ("truth", "score"))
+    task, truth, new, old = _numbers(table, old)
     parts = {} if old is None else _segments(checked.segments, table)
-    everything, metric = np.arange(len(truth)), find(checked.segments["metric"])
-    contests = {name: contest(find(name), everything, truth, new, old) for name in checked.metrics}
-    segments = {name: contest(metric, rows, truth, new, old) for name, rows in parts.items()}
+    everything = np.arange(len(truth))
+    contests = {name: contest(find(name, task), everything, truth, new, old) for name in checked.metrics}
+    metric = checked.segments["metric"]
+    segments = {name: contest(find(metric, task), rows, truth, new, old) for name, rows in parts.items()}
     if old is not None:
-        resample([*contests.values(), *segments.values()], truth)
+        resample([*contests.values(), *segments.values()], truth, stratified=task != "number")
     metrics = [{"name": name} | gate | measured(contests[name]) for name, gate in checked.metrics.items()]
     metrics = [row | decide(row) for row in metrics]
     gate = rules.GATE | {"tolerance": checked.segments["tolerance"]}
     found = _holm([{"name": name} | gate | measured(entry) for name, entry in segments.items()])
-    result = {"rows": len(truth), "metrics": metrics, "segments": found, "notes": _notes(truth, metrics)}
+    result = {"rows": len(truth), "metrics": metrics, "segments": found, "notes": _notes(task, truth, metrics)}
     _waive(result, checked.waivers, today or date.today())
-    return result | {"value": _values(truth, {"champion": old, "challenger": new}, checked.value)}
+    return result | {"value": _values(truth, {"champion": old, "challenger": new}, checked.value, task)}
 
 
-def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[pd.DataFrame, Vector | None]:
+def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[pd.DataFrame, "pd.Series[Any] | None"]:
     """Return the challenger's table by id, and the champion's scores in the same order."""
     for who, table in (("challenger", challenger), ("champion", champion)):
         if table is None:
@@ -79,9 +82,25 @@ def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[pd.
     if champion is None:
         return new, None
     old = champion.set_index("id").sort_index()
-    if not new.index.equals(old.index) or not np.array_equal(new["truth"], old["truth"], equal_nan=True):
+    if not new["truth"].astype(object).equals(old["truth"].astype(object)):
         raise Stop("the two models were not scored on the same rows, so their difference says nothing")
-    return new, old["score"].to_numpy(float)
+    return new, old["score"]
+
+
+def _numbers(table: pd.DataFrame, old: "pd.Series[Any] | None") -> tuple[str, Vector, Vector, Vector | None]:
+    """Return the task (see `gitops.metrics.find`) and the columns as numbers, a class by its place among the names."""
+    columns = [table["truth"], table["score"], *([] if old is None else [old])]
+    named = [not pd.api.types.is_numeric_dtype(column) for column in columns]
+    if not any(named):
+        truth, new, *rest = (column.to_numpy(float) for column in columns)
+        task = "binary" if set(np.unique(truth[np.isfinite(truth)])) <= {0.0, 1.0} else "number"
+        return task, truth, new, rest[0] if rest else None
+    if not all(named):
+        raise Stop("truth and score are not of one kind: both are names of classes (text), or both are numbers")
+    names = sorted({str(name) for column in columns for name in column.dropna().unique()})
+    places = {name: float(place) for place, name in enumerate(names)}
+    truth, new, *rest = (column.astype(object).map(places, na_action="ignore").to_numpy(float) for column in columns)
+    return "classes", truth, new, rest[0] if rest else None
 
 
 def _segments(groups: dict[str, Any], table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
@@ -101,7 +120,10 @@ def decide(row: dict[str, Any]) -> dict[str, str]:
     name, value, floor, tolerance = row["name"], row["challenger"], row["floor"], row["tolerance"]
     sign = 1 if row["more_is_better"] else -1
     if not math.isfinite(value):
-        return _verdict("missing", f"{name} has no value: scores must be numbers, of a classifier between 0 and 1")
+        return _verdict(
+            "missing",
+            f"{name} has no value: a score is no number (a probability: from 0 to 1), or it does not suit the target",
+        )
     if floor is not None and sign * (value - floor) < 0:
         side = "below its floor" if sign > 0 else "above its limit"
         return _verdict("below floor", f"{name} {value:.4f} is {side} {floor:g} by {abs(value - floor):.4f}")
@@ -168,9 +190,12 @@ def _chance(row: dict[str, Any]) -> float:
     return NormalDist().cdf(row["difference"] / row["error"]) if row.get("error") else 1.0
 
 
-def _notes(truth: Vector, metrics: list[dict[str, Any]]) -> list[str]:
+def _notes(task: str, truth: Vector, metrics: list[dict[str, Any]]) -> list[str]:
     """Say what these rows can't tell, and what is too good to be true."""
     notes = []
+    rarest = int(np.unique(truth, return_counts=True)[1].min())
+    if task != "number" and rarest < RARE <= SMALL <= len(truth):
+        notes.append(f"the rarest class has only {rarest} held-out rows: hold out more, or read intervals as a hint")
     if len(truth) < SMALL:
         notes.append(f"{len(truth)} held-out rows are too few to compare models: hold out more, or read this as a hint")
     for row in metrics:
@@ -195,12 +220,12 @@ def _waive(result: dict[str, Any], waivers: list[dict[str, Any]], today: date) -
 
 
 def _values(
-    truth: Vector, scores: dict[str, Vector | None], gain: dict[str, float] | None
+    truth: Vector, scores: dict[str, Vector | None], gain: dict[str, float] | None, task: str
 ) -> dict[str, dict[str, float]]:
     """Return what each model's best threshold gains, when the gates say what outcomes are worth."""
     if gain is None:
         return {}
-    if not set(np.unique(truth)) <= {0.0, 1.0}:
+    if task != "binary":
         raise Stop("gates.yaml: value is about a classifier with two outcomes, and the truth here is another")
     known = {who: score for who, score in scores.items() if score is not None and np.isfinite(score).all()}
     return {who: best(truth, score, gain) for who, score in known.items()}

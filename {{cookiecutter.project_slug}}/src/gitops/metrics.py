@@ -18,6 +18,7 @@ Vector = NDArray[np.float64]
 Weights = NDArray[np.float64] | NDArray[np.uint8]
 Measure = Callable[[Weights], Vector]
 THRESHOLD = 0.5  # of scorers that want a label
+LABELS = "accuracy, balanced_accuracy or f1_macro"
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,28 @@ class Metric:
     prepare: Callable[[Vector, Vector], Measure]
 
 
-def find(name: str) -> Metric:
+def find(name: str, task: str = "binary") -> Metric:
     """Return a metric by its name, that of a scikit-learn scorer, or `package.module:function`.
 
+    Args:
+        name: of the metric.
+        task: what the truth is: `binary` (0 and 1, scored by a probability), `number`, or `classes` (numbered, and the
+            score is the number of the class that the model answers).
+
     Raises:
-        Stop: there is no such metric.
+        Stop: there is no such metric, or it does not suit the task.
     """
-    if name in FAST:
-        sign, prepare = FAST[name]
-        return Metric(name, sign, prepare)
     if ":" in name:
         return _own(name)
+    if name in FAST:
+        if task == "classes":
+            raise Stop(f"gates.yaml: {name} needs a number as score, and these are names of classes: use {LABELS}")
+        if task == "number" and name not in NUMBERS:
+            raise Stop(
+                f"gates.yaml: {name} needs a truth of 0 and 1, and here it is a number: use {', '.join(NUMBERS)}"
+            )
+        sign, prepare = FAST[name]
+        return Metric(name, sign, prepare)
     from sklearn import metrics  # slow to import, and most reviews do without
 
     try:
@@ -48,9 +60,13 @@ def find(name: str) -> Metric:
         known = f"{', '.join(FAST)}, no scikit-learn scorer, and no module:function"
         raise Stop(f"gates.yaml names the metric {name!r}, which is none of {known}") from None
     labels = scorer._response_method == "predict" and "classif" in (scorer._score_func.__module__ or "")
+    if labels and task == "number":
+        raise Stop(f"gates.yaml: {name} compares classes, and here the truth is a number: use {', '.join(NUMBERS)}")
+    if not labels and task == "classes":
+        raise Stop(f"gates.yaml: {name} needs a number as score, and these are names of classes: use {LABELS}")
 
     def function(truth: Vector, score: Vector, weight: Vector) -> float:
-        given = (score >= THRESHOLD).astype(float) if labels else score
+        given = (score >= THRESHOLD).astype(float) if labels and task == "binary" else score
         return float(scorer._sign * scorer._score_func(truth, given, sample_weight=weight, **scorer._kwargs))
 
     return Metric(name, 1, _one_by_one(function))
@@ -184,3 +200,4 @@ FAST: dict[str, tuple[int, Callable[[Vector, Vector], Measure]]] = {
     "mae": (-1, _mean(lambda truth, score: np.abs(truth - score))),
     "rmse": (-1, _root(_mean(lambda truth, score: (truth - score) ** 2))),
 }
+NUMBERS = ("r2", "mae", "rmse")

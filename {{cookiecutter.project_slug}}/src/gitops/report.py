@@ -11,6 +11,7 @@ from gitops.markdown import markdown
 
 FORMAT = 1  # of review.json; a job from another version of the factory refuses what it does not know
 MARKER = "gitops-review"
+NAMES_LIMIT = 30  # of one list in a sentence
 COMMENT_LIMIT = 60_000  # characters; GitHub takes 65,536
 
 HEADLINES = {"pass": ("✅", "Ready to merge"), "warn": ("⚠️", "Look before you merge"), "block": ("⛔", "Blocked")}
@@ -27,6 +28,10 @@ MARKS = {
     "below floor": "⛔",
     "not shown": "⛔",
     "missing": "⛔",
+    "over the budget": "⛔",
+    "within the budget": "✅",
+    "no limit": "–",
+    "not measured here": "–",
 }
 BLOCKING = {verdict for verdict, mark in MARKS.items() if mark == "⛔"}
 
@@ -55,6 +60,7 @@ def document(review: dict[str, Any]) -> list[Block]:
         *_metrics(review),
         *_value(review["value"]),
         *_segments(review["segments"]),
+        *_budgets(review["budgets"]),
         _changes(review),
         *([Fold("Charts", [Charts(review["charts"])])] if review["charts"] else []),
         _footer(review),
@@ -161,18 +167,39 @@ def _segments(rows: list[dict[str, Any]]) -> list[Block]:
     return [Fold(f"Segments ({len(rows)})", [Table(head, cells, numbers=4), Paragraph([note])])] if rows else []
 
 
+def _budgets(rows: list[dict[str, Any]]) -> list[Block]:
+    """What the model takes; in sight where a limit is broken."""
+    cells: list[list[Text]] = [
+        [[Said(row["name"])], *([_number(row[key], ".4g")] for key in ("champion", "challenger", "limit")), _mark(row)]
+        for row in rows
+    ]
+    table = Table(["what it takes", "champion", "challenger", "budget", "verdict"], cells, numbers=3)
+    if any(row["verdict"] in BLOCKING for row in rows):
+        return [table]
+    return [Fold("Size and speed", [table])] if rows else []
+
+
 def _changes(review: dict[str, Any]) -> Fold:
     """What the pull request changes, folded."""
-    changed = review["params"] + review["data"] + review.get("code", [])
+    changed = review["params"] + review["data"] + review["dependencies"]
     rows: list[list[Text]] = [[[Said(row[key])] for key in ("name", "champion", "challenger")] for row in changed]
-    nothing = Paragraph(["No parameter, data or code changes."])
-    table = Table(["parameter, data or file", "champion", "challenger"], rows) if rows else nothing
-    facts: list[Text] = [["API contract: ", Said(review["contract"]["change"])]]
+    nothing = Paragraph(["No parameter, data or dependency changes."])
+    table = Table(["parameter, data or package", "champion", "challenger"], rows) if rows else nothing
+    facts: list[Text] = [[Said(entry["area"]), ": ", *_list(entry["files"])] for entry in review["code"]]
+    facts.append(["stages that ran again: ", *(_list(review["stages"]) or ["none"])])
+    facts.append(["API contract: ", Said(review["contract"]["change"])])
     if review["trained"]:
         facts.append(["trained in this run, since the author's artifacts could not be used"])
-    return Fold(f"What changed ({len(rows)})", [table, Bullets(facts)])
+    number = len(rows) + sum(len(entry["files"]) for entry in review["code"])
+    return Fold(f"What changed ({number})", [table, Bullets(facts)])
+
+
+def _list(names: list[str]) -> Text:
+    """Write names one after the other; a long list is cut, and says so."""
+    shown = [piece for name in names[:NAMES_LIMIT] for piece in (", ", Said(name))][1:]
+    return [*shown, *([f" and {len(names) - NAMES_LIMIT} more"] if len(names) > NAMES_LIMIT else [])]
 
 
 def _footer(review: dict[str, Any]) -> Footer:
-    challenger, champion = Said(review["commit"][:9]), Said(review["base"][:9])
-    return Footer(["challenger ", challenger, " · champion ", champion, " · gates of the base"])
+    champion = [Said(review["against"]["commit"][:9]), " ", Said(review["against"]["where"])]
+    return Footer(["challenger ", Said(review["commit"][:9]), " · champion ", *champion, " · gates of the base"])

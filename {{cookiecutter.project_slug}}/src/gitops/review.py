@@ -2,10 +2,11 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
-from gitops import changes, lock, page, report, store
+from gitops import baseline, budgets, changes, gates, lock, page, report, store
 from gitops.git import git, show
 from gitops.project import Project, load, locked
 from gitops.report import BLOCKING
@@ -13,7 +14,7 @@ from gitops.shell import Stop, attempt, dvc, say, stream
 
 SAME: dict[str, Any] = {
     "champion": {"state": "same", "note": "the model is the champion's, byte for byte"},
-    **{part: [] for part in ("metrics", "segments", "notes", "charts", "claims")},
+    **{part: [] for part in ("metrics", "segments", "notes", "charts", "claims", "budgets")},
     "value": {},
 }
 
@@ -24,8 +25,11 @@ def review(base: str | None, out: Path) -> int:
     A blocked model is an answer and not a failure: `gitops verdict` turns it into an exit code.
     """
     project, base = load(), _base(base)
+    rules = _rules(base)
+    checked = gates.check(rules)
+    champion, where = baseline.champion(base, rules)
     store.pull()
-    say(f"› is dvc.lock fresh? (champion: {base[:9]})")
+    say(f"› is dvc.lock fresh? (champion: {champion[:9]}, {where})")
     stale = lock.stale()
     missing = [] if stale else lock.missing()
     result: dict[str, Any] = {
@@ -34,18 +38,21 @@ def review(base: str | None, out: Path) -> int:
         "base": base,
         "fork": _is_fork(),
         "lock": {"stale": stale, "missing": missing},
+        "against": {"commit": champion, "where": where},
         "trained": False,
     }
     result |= changes.since(base, project)
-    if not stale and _same_model(project, show(base, "dvc.lock"), _text("dvc.lock")):
+    if not stale and _same_model(project, show(champion, "dvc.lock"), _text("dvc.lock")):
         result |= SAME
     else:
         from gitops.compare import compare  # pandas: slow to import, and most pull requests change no model
 
-        result["trained"] = _obtain(project, trusted=not stale and not missing, data=bool(result["data"]))
-        found = compare(project, base, data_changes=bool(result["data"]))
-        result["data"] += found.pop("moved")
-        result |= found
+        seconds = _obtain(project, trusted=not stale and not missing, data=bool(result["data"]))
+        found = compare(project, champion, rules, data_changes=bool(result["data"]))
+        result |= {"trained": seconds is not None, "data": result["data"] + found.pop("moved")}
+        takes = found.pop("takes")
+        takes["challenger"]["training_seconds"] = seconds
+        result |= found | {"budgets": budgets.rows(checked.budgets, **takes)}
     result |= conclude(result)
     _write(result, out)
     return 0
@@ -55,6 +62,7 @@ def conclude(result: dict[str, Any]) -> dict[str, Any]:
     """Return `verdict` (`pass`, `warn`, `block`) with the reasons that block and those that only want a look."""
     locks, rows = result["lock"], result["metrics"] + result["segments"]
     reasons = [row["reason"] for row in rows if row["verdict"] in BLOCKING]
+    reasons += [row["reason"] for row in result["budgets"] if row["reason"]]
     reasons += result.get("claims", [])
     reasons += [f"dvc.lock is stale: {reason}" for reason in locks["stale"]]
     reasons += [f"{path} is not in the data remote" for path in locks["missing"]]
@@ -79,6 +87,11 @@ def _base(revision: str | None) -> str:
     raise Stop("no branch `main` to compare with: name the champion's commit with --base")
 
 
+def _rules(base: str) -> dict[str, Any]:
+    """Return the gates of the base, so that a pull request can't lower its own bar; the first one brings its own."""
+    return gates.read(show(base, "gates.yaml") or _text("gates.yaml"))
+
+
 def _text(path: str) -> str | None:
     return Path(path).read_text() if Path(path).exists() else None
 
@@ -98,16 +111,18 @@ def _same_model(project: Project, old: str | None, new: str | None) -> bool:
     return project.model in after and all(before.get(path) == after.get(path) for path in files)
 
 
-def _obtain(project: Project, *, trusted: bool, data: bool) -> bool:
-    """Bring the model, its predictions and the held-out rows here; train what the remote can't give, and tell so.
+def _obtain(project: Project, *, trusted: bool, data: bool) -> float | None:
+    """Bring the model, its predictions and the held-out rows here; train what the remote can't give.
 
-    Changed data is brought too, to be compared.
+    Changed data is brought too, to be compared. Returns the seconds that training took, or None where the author's
+    artifacts are used.
 
     The run cache is left out: whoever can write to it can plant a model that no training made.
     """
     wanted = (project.model, project.rows, project.predictions, *((project.data,) if data else ()))
     if trusted and stream(*dvc("pull", *wanted)) == 0:
-        return False
+        return None
+    start = time.monotonic()
     say("› training what is stale (dvc repro)")
     if stream(*dvc("repro", "--pull", "--allow-missing", "--no-run-cache")):
         raise Stop("the pipeline failed: the message of the stage is above")
@@ -115,7 +130,7 @@ def _obtain(project: Project, *, trusted: bool, data: bool) -> bool:
         say("› the data remote lacks them: training from the data")
         if stream(*dvc("repro", "--pull", "--no-run-cache")):
             raise Stop("the pipeline failed: the message of the stage is above; is the data itself in the data remote?")
-    return True
+    return time.monotonic() - start
 
 
 def _write(result: dict[str, Any], out: Path) -> None:

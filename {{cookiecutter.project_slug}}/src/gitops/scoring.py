@@ -1,7 +1,9 @@
 """Run a project's own `score` command: the one way in which a model meets rows here."""
 
+import json
 import os
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,11 +16,20 @@ class Unscored(Exception):
     """The command failed; the text is the last line of what it said."""
 
 
-def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> pd.DataFrame:
-    """Return the predictions (`id`, `truth`, `score`) of the model in `tree` for a Parquet file of rows.
+@dataclass(frozen=True)
+class Scored:
+    """A model's `predictions` (`id`, `truth`, `score`), and the 95th percentile of one prediction, where it told."""
+
+    predictions: pd.DataFrame
+    p95_ms: float | None
+
+
+def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
+    """Let the model in `tree` score a Parquet file of rows.
 
     Args:
-        command: `[tool.gitops] score`, with the places `{rows}` and `{predictions}`; its first word is `python`.
+        command: `[tool.gitops] score`, with the places `{rows}`, `{predictions}` and, where it can, `{timing}` (a JSON
+            file with `p95_ms`); its first word is `python`.
         rows: what to score.
         tree: the checkout whose code and model do it.
         python: the interpreter, in words, that has that checkout's dependencies.
@@ -30,12 +41,20 @@ def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> pd.D
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     env["PYTHONPATH"] = str(tree.resolve() / "src")
     with TemporaryDirectory() as folder:
-        answer = Path(folder, "predictions.parquet")
-        words = [word.format_map({"rows": rows.resolve(), "predictions": answer}) for word in shlex.split(command)]
+        answer, timing = Path(folder, "predictions.parquet"), Path(folder, "timing.json")
+        places = {"rows": rows.resolve(), "predictions": answer, "timing": timing}
+        words = [word.format_map(places) for word in shlex.split(command)]
         done = attempt(*python, *words[1:], cwd=tree, env=env)
         if done.returncode:
             raise Unscored((done.stderr.strip() or "no message").splitlines()[-1])
         try:
-            return pd.read_parquet(answer)[["id", "truth", "score"]]
+            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], _p95(timing))
         except (OSError, ValueError, KeyError):
             raise Unscored("it left no table with id, truth and score") from None
+
+
+def _p95(timing: Path) -> float | None:
+    try:
+        return float(json.loads(timing.read_text())["p95_ms"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

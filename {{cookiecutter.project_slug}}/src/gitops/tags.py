@@ -38,7 +38,9 @@ def message(project: Project, version: str, reason: str, identity: str, image: s
 def fetch() -> None:
     """Bring origin's tags here, where there is an origin."""
     if has_origin():
-        run("git", "fetch", "--quiet", "--force", "origin", "+refs/tags/*:refs/tags/*", env=remote_env())
+        # A workflow's clone is shallow, and needs no history: a tag's commit says all about its release.
+        depth = ["--depth=1"] if run("git", "rev-parse", "--is-shallow-repository") == "true" else []
+        run("git", "fetch", "--quiet", "--force", *depth, "origin", "+refs/tags/*:refs/tags/*", env=remote_env())
 
 
 def releases(project: Project) -> list[Release]:

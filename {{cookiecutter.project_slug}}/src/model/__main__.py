@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--predictions", type=Path, default="build/predictions.parquet", help="where to write (default: %(default)s)"
     )
+    evaluate.add_argument("--timing", type=Path, help="where to write how long one prediction takes (JSON)")
     contract = command("contract", "write openapi.json, what the service promises its callers")
     contract.add_argument("--check", action="store_true", help="write nothing, and fail when the file is out of date")
     adopt = command("adopt", "make another table this project's: write schema.yaml and all that follows from it")
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
         case "evaluate":
             from model.evaluate import evaluate
 
-            evaluate(args.rows, args.predictions)
+            evaluate(args.rows, args.predictions, args.timing)
         case "contract":
             from model.contract import contract
 

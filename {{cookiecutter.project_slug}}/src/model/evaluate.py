@@ -1,11 +1,13 @@
 """Score rows with the model file, the one that is served, and measure the held-out ones."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from model import data, score
 from model.schema import ModelError, load
@@ -14,15 +16,16 @@ PREDICTIONS = Path("build/predictions.parquet")
 METRICS = Path("metrics.json")
 PLOTS = Path("plots")
 BINS = 10
+TIMED = 200  # rows, one at a time
 
 Vector = NDArray[np.float64]
 
 
-def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS) -> None:
+def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS, timing: Path | None = None) -> None:
     """Write a prediction for each row: `id` (text), `truth` and `score` (float64).
 
     With the default paths it also writes metrics.json and the plots; with others, this model scores another
-    version's rows.
+    version's rows. `timing` is where to write how long one prediction takes.
 
     Raises:
         ModelError: the file can't be read, lacks a column, or a column holds another type.
@@ -31,10 +34,13 @@ def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS) -> None
     frame = data.read_rows(rows)
     if schema.id and schema.id not in frame:
         raise ModelError(f"the rows have no column {schema.id!r}, the id in schema.yaml")
-    actual, scores = data.truth(schema, frame), score.score(score.open_model(), score.from_frame(schema, frame))
+    model, matrices = score.open_model(), score.from_frame(schema, frame)
+    actual, scores = data.truth(schema, frame), score.score(model, matrices)
     ids = (frame[schema.id] if schema.id else frame.index.to_series()).astype("str")
     predictions.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"id": ids.to_numpy(), "truth": actual, "score": scores}).to_parquet(predictions, index=False)
+    if timing:
+        timing.write_text(json.dumps({"p95_ms": latency(model, matrices)}))
     if (rows, predictions) != (data.HOLDOUT, PREDICTIONS):
         return
     binary = schema.target.task == "binary"
@@ -44,6 +50,18 @@ def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS) -> None
     calibration(actual, scores).to_csv(PLOTS / "calibration.csv", index=False)
     distribution(actual, scores).to_csv(PLOTS / "scores.csv", index=False)
     print(", ".join(f"{name} {number:g}" for name, number in numbers.items()))
+
+
+def latency(model: InferenceSession, matrices: score.Matrices) -> float:
+    """Return the 95th percentile of the time that the model takes for one row, in milliseconds."""
+    rows = min(TIMED, len(next(iter(matrices.values()))))
+    singles = [{name: matrix[i : i + 1] for name, matrix in matrices.items()} for i in range(rows)]
+    took = []
+    for row in singles:
+        start = time.perf_counter()
+        score.score(model, row)
+        took.append(time.perf_counter() - start)
+    return float(np.quantile(took, 0.95)) * 1000
 
 
 def measure(actual: Vector, scores: Vector, *, binary: bool) -> dict[str, float]:

@@ -1,0 +1,88 @@
+"""A review on a laptop: who the champion is, what the model takes, what changed, and how the metric went."""
+
+import json
+from typing import Any
+
+import pytest
+from gitops.changes import dependencies
+from laptop import Laptop
+
+pytestmark = pytest.mark.slow
+
+BOOSTING = ("params.yaml", "kind: linear ", "kind: gradient_boosting ")
+
+
+def result(project: Laptop) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(project.read("review/review.json"))
+    return found
+
+
+def test_production_can_be_the_champion(on_laptop: Laptop) -> None:
+    on_laptop.run("git switch --quiet main")
+    on_laptop.replace("gates.yaml", "# baseline: production ", "baseline: production ")
+    on_laptop.run("git commit --quiet --all -m Baseline", "git switch --quiet --force-create case")
+    on_laptop.replace(*BOOSTING)
+    on_laptop.run("dvc repro --quiet")
+    assert "champion" in on_laptop.review() and result(on_laptop)["against"]["where"] == (
+        "on main, as nothing runs in production yet"
+    )
+    main = on_laptop.run("git rev-parse main")
+    running = on_laptop.run("git rev-parse HEAD")
+    on_laptop.run("git switch --quiet --orphan env/production")
+    on_laptop.write("release.json", json.dumps({"commit": running}))
+    on_laptop.run("git add --force release.json", "git commit --quiet -m Promote", "git switch --quiet --force case")
+    on_laptop.replace("params.yaml", "max_iter: 80 ", "max_iter: 90 ")
+    on_laptop.run("dvc repro --quiet")
+    text, found = on_laptop.review(), result(on_laptop)
+    assert (found["against"]["commit"], found["against"]["where"]) == (running, "in production")
+    assert found["base"] == main, "what changes, and the gates, are those of main all the same"
+    assert found["metrics"][0]["champion"] == pytest.approx(0.850, abs=1e-3), "the boosting model's"
+    assert f"champion `{running[:9]}` `in production`" in text
+
+
+def test_a_model_over_its_budget_is_blocked(on_laptop: Laptop) -> None:
+    on_laptop.run("git switch --quiet main")
+    on_laptop.replace("gates.yaml", "# budgets: {training_seconds: 600, model_mb: 50,", "budgets: {model_mb: 0.01,")
+    on_laptop.run("git commit --quiet --all -m Budget", "git switch --quiet --force-create case")
+    on_laptop.replace(*BOOSTING)
+    on_laptop.run("dvc repro --quiet")
+    text, found = on_laptop.review(), result(on_laptop)
+    size = (on_laptop.path / "build/model.onnx").stat().st_size / 1e6
+    rows = {row["name"]: row for row in found["budgets"]}
+    assert found["verdict"] == "block" and rows["model file (MB)"]["challenger"] == size > 0.01
+    assert text.splitlines()[0] == f"⛔ **Blocked**: `model file (MB) {size:.4g} is over the budget of 0.01`"
+    speed = rows["p95 of one prediction (ms)"]
+    assert speed["verdict"] == "within the budget" and 0 < speed["champion"] < 5 > speed["challenger"] > 0
+    assert rows["image (MB)"]["verdict"] == "not measured here"
+
+
+def test_what_changed_and_how_the_metric_went(on_laptop: Laptop) -> None:
+    auc = json.loads(on_laptop.read("metrics.json"))["roc_auc"]
+    on_laptop.run(
+        "python -m gitops store push", "git switch --quiet main", "python -m gitops release", "git switch --quiet case"
+    )
+    on_laptop.replace(*BOOSTING)
+    on_laptop.replace("src/model/train.py", "PARITY = 1e-5", "PARITY = 9e-6")
+    on_laptop.run("dvc repro --quiet")
+    on_laptop.review()
+    text, found = on_laptop.read("review/report.md"), result(on_laptop)
+    (history,) = [chart for chart in found["charts"] if chart["title"] == "The last releases, and this model"]
+    assert history["series"]["releases"] == [
+        pytest.approx(auc, abs=1e-4),
+        pytest.approx(found["metrics"][0]["challenger"], abs=1e-4),
+    ]
+    assert found["stages"] == ["train", "evaluate"]
+    assert {entry["area"]: entry["files"] for entry in found["code"]} == {"model": ["src/model/train.py (−1 +1)"]}
+    assert "- stages that ran again: `train`, `evaluate`" in text
+
+
+def test_dependencies_are_compared_as_they_are_locked() -> None:
+    package = '[[package]]\nname = "{}"\nversion = "{}"\n'
+    old = package.format("numpy", "2.4.6") + package.format("scipy", "1.17.1") + package.format("dvc", "3.67.1")
+    new = package.format("numpy", "2.5.0") + package.format("dvc", "3.67.1") + package.format("onnx", "1.23.2")
+    assert [tuple(row.values()) for row in dependencies(old, new)] == [
+        ("numpy", "2.4.6", "2.5.0"),
+        ("onnx", "–", "1.23.2"),
+        ("scipy", "1.17.1", "–"),
+    ]
+    assert dependencies(None, "not a lock [") == []

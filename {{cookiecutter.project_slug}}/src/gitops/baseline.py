@@ -1,0 +1,38 @@
+"""Which model is the champion: that of the base, or the one that runs in production."""
+
+import json
+from typing import Any
+
+from gitops.git import git, has_origin, remote_env, show
+from gitops.shell import attempt, run, say
+
+PRODUCTION = "env/production"
+
+
+def champion(base: str, rules: dict[str, Any]) -> tuple[str, str]:
+    """Return the champion's commit and where it stands, by `baseline` of the gates; without production it is the base.
+
+    Raises:
+        Stop: the commit that production names can't be fetched.
+    """
+    if rules.get("baseline", "main") == "main":
+        return base, "on main"
+    commit = _running()
+    if not commit:
+        say("› nothing runs in production yet, so the champion is the base's")
+        return base, "on main, as nothing runs in production yet"
+    if attempt("git", "cat-file", "-e", f"{commit}^{{commit}}").returncode:  # a workflow has only the last two commits
+        run("git", "fetch", "--quiet", "--depth=1", "origin", commit, env=remote_env())
+    return commit, "in production"
+
+
+def _running() -> str:
+    """Return the commit of the release that production runs, or ""."""
+    if not has_origin():
+        text = show(PRODUCTION, "release.json")
+    elif attempt("git", "ls-remote", "--exit-code", "origin", f"refs/heads/{PRODUCTION}", env=remote_env()).returncode:
+        text = None
+    else:
+        run("git", "fetch", "--quiet", "origin", f"refs/heads/{PRODUCTION}", env=remote_env())
+        text = git("show", "FETCH_HEAD:release.json")
+    return str(json.loads(text)["commit"]) if text else ""
