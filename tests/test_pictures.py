@@ -85,10 +85,10 @@ def draw(found: dict[str, Any], folder: Path) -> None:
     """Write the three pictures of the documentation."""
     text, wide = page.page(found), folder / "page.html"
     wide.write_text(text)
-    browser.picture(wide, DOCS / "review-page.png", 1000, 1310)
+    browser.picture(wide, DOCS / "review-page.png", 1000, 1760)
     browser.picture(browser.phone(text, folder / "phone.html", 844), DOCS / "review-page-phone.png", 390, 844, scale=2)
     comment = browser.comment(report.render(found), folder / "comment.html")
-    browser.picture(comment, DOCS / "review-comment.png", 920, 1870)
+    browser.picture(comment, DOCS / "review-comment.png", 920, 2240)
 
 
 if __name__ == "__main__":
