@@ -78,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--dry-run", action="store_true", help="print the version and why, and do nothing")
     add.set_defaults(run=_release)
+
+    add = commands.add_parser("card", help="print the model card of the model in this working tree")
+    add.add_argument("--out", type=Path, metavar="FILE", help="write it there instead")
+    add.set_defaults(run=_card)
     return parser
 
 
@@ -125,6 +129,12 @@ def _release(arguments: argparse.Namespace) -> int:
     from gitops.release import release
 
     return release(dry_run=arguments.dry_run)
+
+
+def _card(arguments: argparse.Namespace) -> int:
+    from gitops.card import show
+
+    return show(arguments.out)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def _text(path: str) -> str | None:
 
 def _parameters(old: str | None, new: str | None) -> list[dict[str, Any]]:
     """Return the parameters whose values differ, by dotted name."""
-    before, after = (dict(_flatten(yaml.safe_load(text or "") or {})) for text in (old, new))
+    before, after = (dict(flatten(yaml.safe_load(text or "") or {})) for text in (old, new))
     return [
         {"name": name, "champion": str(before.get(name, "–")), "challenger": str(after.get(name, "–"))}
         for name in sorted(before.keys() | after.keys())
@@ -91,10 +91,11 @@ def _parameters(old: str | None, new: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested mappings by dotted name."""
     if isinstance(tree, dict):
         for key, value in tree.items():
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
     else:
         yield prefix[:-1], tree
 

@@ -31,7 +31,7 @@ def compare(project: Project, base: str, rules: dict[str, Any], data_changes: bo
         model takes (see `gitops.budgets`).
     """
     scored = _challenger(project)
-    challenger = _with_segments(project, scored.predictions, rules)
+    challenger = with_segments(project, scored.predictions, rules)
     takes = {"challenger": _takes(Path(project.model), scored), "champion": dict[str, float | None]()}
     old, state, note, moved, lost = None, "none", FIRST, list[dict[str, str]](), list[str]()
     if project.model in locked(show(base, "dvc.lock")):
@@ -73,7 +73,7 @@ def _challenger(project: Project) -> scoring.Scored:
         raise Stop(f"the model can't score its own held-out rows ({unscored})") from None
 
 
-def _with_segments(project: Project, predictions: pd.DataFrame, rules: dict[str, Any]) -> pd.DataFrame:
+def with_segments(project: Project, predictions: pd.DataFrame, rules: dict[str, Any]) -> pd.DataFrame:
     """Put the segment columns of the held-out rows beside the predictions, which are in the same order."""
     columns = [name for name in (rules.get("segments") or {}).get("columns", []) if name not in predictions]
     rows = pd.read_parquet(project.rows)

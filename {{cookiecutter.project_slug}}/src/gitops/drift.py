@@ -24,7 +24,7 @@ def compare(champion: Path, challenger: Path) -> tuple[list[dict[str, str]], lis
         who = "the champion's data is" if challenger.exists() else "the data is"
         return [_row("rows and columns", f"not compared: {who} not in the data remote", "–")], []
     try:
-        old, new = _read(champion), _read(challenger)
+        old, new = read(champion), read(challenger)
     except (OSError, ValueError):  # pandas' own errors are ValueErrors
         return [_row("rows and columns", "not compared: not a table in CSV or Parquet", "–")], []
     both = [str(name) for name in new if name in old]
@@ -47,7 +47,8 @@ def _with(count: int, word: str, names: str) -> str:
     return f"{count} ({word}: {names})" if names else str(count)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read(path: Path) -> pd.DataFrame:
+    """Read a table; an OSError or ValueError says that it is none."""
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
 
 

@@ -51,7 +51,7 @@ def judge(
     checked = rules.check(gates)
     table, old = _align(champion, challenger)
     task, truth, new, old = _numbers(table, old)
-    parts = {} if old is None else _segments(checked.segments, table)
+    parts = {} if old is None else split(checked.segments, table)
     everything = np.arange(len(truth))
     contests = {name: contest(find(name, task), everything, truth, new, old) for name in checked.metrics}
     metric = checked.segments["metric"]
@@ -103,7 +103,7 @@ def _numbers(table: pd.DataFrame, old: "pd.Series[Any] | None") -> tuple[str, Ve
     return "classes", truth, new, rest[0] if rest else None
 
 
-def _segments(groups: dict[str, Any], table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
+def split(groups: dict[str, Any], table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
     """Return `column = value` -> its row numbers, for every segment that is large enough to judge."""
     parts: dict[str, NDArray[np.intp]] = {}
     for column in groups["columns"]:
