@@ -84,7 +84,16 @@ def add_asset(hub: "FakeGitHub", call: Call, number: str) -> Answer:
     asset = hub.new("releases/assets", name=name, size=len(call.raw), digest=digest, state="uploaded")
     asset["browser_download_url"] = f"{release['html_url'].replace('/tag/', '/download/')}/{name}"
     release["assets"].append(asset)
+    hub.files[f"/signed/{asset['id']}"] = call.raw
     return 201, asset, {}
+
+
+def get_asset(hub: "FakeGitHub", call: Call, number: str) -> Answer:
+    """Describe the asset; who wants its bytes is sent to the storage, which is another host."""
+    asset = find([asset for release in hub.releases for asset in release["assets"]], id=int(number))
+    if call.accept != "application/octet-stream":
+        return 200, asset, {}
+    return 302, {}, {"Location": f"http://localhost:{hub.server_port}/signed/{number}"}
 
 
 def delete_asset(hub: "FakeGitHub", _: Call, number: str) -> Answer:
@@ -134,6 +143,7 @@ ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("DELETE", r"/releases/(\d+)", delete_release),
     ("GET", r"/releases/(\d+)/assets", list_assets),
     ("POST", r"/releases/(\d+)/assets", add_asset),
+    ("GET", r"/releases/assets/(\d+)", get_asset),
     ("DELETE", r"/releases/assets/(\d+)", delete_asset),
     ("GET", "/git/ref/(.+)", get_ref),
     ("POST", "/git/refs", add_ref),

@@ -47,6 +47,7 @@ class Call:
     body: Any
     raw: bytes
     account: Account
+    accept: str
 
 
 def make_repository(root: Path, name: str) -> Path:
@@ -87,6 +88,7 @@ class Server(ThreadingHTTPServer, ABC):
     def __init__(self, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.root, self.lock = root, threading.Lock()
+        self.files: dict[str, bytes] = {}
         self.tokens = {
             BOT_TOKEN: Account("github-actions[bot]"),
             FORK_TOKEN: Account("github-actions[bot]", writes=False),
@@ -129,6 +131,8 @@ class Handler(BaseHTTPRequestHandler):
         account = self.server.account(self.headers.get("Authorization"))
         if git := GIT_PATH.fullmatch(url.path):
             self.git(git[1], git[2], url.query, raw, account)
+        elif url.path.startswith("/signed/"):
+            self.signed(url.path)
         elif account is None:
             known = "Authorization" in self.headers
             self.reply(401, {"message": "Bad credentials"}) if known else self.reply(404, {"message": "Not Found"})
@@ -136,11 +140,18 @@ class Handler(BaseHTTPRequestHandler):
             query = {key: values[-1] for key, values in parse_qs(url.query).items()}
             with self.server.lock:
                 status, body, headers = self.server.answer(
-                    Call(self.command, url.path, query, self.json(raw), raw, account)
+                    Call(self.command, url.path, query, self.json(raw), raw, account, self.headers["Accept"])
                 )
             self.reply(status, body, headers)
 
     do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = serve  # noqa: N815 - named by the base class
+
+    def signed(self, path: str) -> None:
+        """Serve a file of the storage behind GitHub: whoever has the address may read, and no second key is taken."""
+        if "Authorization" in self.headers:
+            return self.reply(400, {"message": "InvalidArgument"})
+        content = self.server.files.get(path)
+        return self.reply(404, {}) if content is None else self.reply(200, content)
 
     def git(self, repository: str, service: str, query: str, raw: bytes, account: Account | None) -> None:
         """Run `git http-backend` for who may; a push needs a token that writes."""

@@ -190,7 +190,7 @@ def test_a_comment_that_is_too_long_loses_whole_parts() -> None:
     change = [{"name": f"p{i}" * 80, "champion": "x" * 500, "challenger": "y" * 500} for i in range(60)]
     text = report.render(review(segments=rows, params=change, charts=[CHART]))
     assert 20_000 < len(text) < 65_536
-    assert text.endswith("\n\n… cut: the whole report is in the run's artifact `review`.\n")
+    assert text.endswith("\n\n… cut: `report.html` holds the whole report.\n")
     assert text.count("<details>") == text.count("</details>") and text.count("```") % 2 == 0
 
 

@@ -82,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("card", help="print the model card of the model in this working tree")
     add.add_argument("--out", type=Path, metavar="FILE", help="write it there instead")
     add.set_defaults(run=_card)
+
+    add = commands.add_parser("verify", help="follow a release from its tag to its image: exit code 0 holds, 1 broken")
+    add.add_argument("version")
+    add.add_argument("--from", type=Path, dest="folder", help="the release's files (default: GitHub's, or dist/)")
+    add.set_defaults(run=_verify)
     return parser
 
 
@@ -135,6 +140,12 @@ def _card(arguments: argparse.Namespace) -> int:
     from gitops.card import show
 
     return show(arguments.out)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from gitops.verify import verify
+
+    return verify(arguments.version, arguments.folder)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def card(project: Project, version: str, commit: str, warnings: Sequence[str] = 
     metrics, segments = quality.measure(rows, raw)
     said = [*judge.judge(None, rows, raw)["notes"], *warnings]
     parts: list[tuple[str, list[Block]]] = [
-        (f"Model card: {project.name} {version}", [Paragraph(_summary(aim, rows, params, schema))]),
+        (f"Model card: {project.name} {version}", [Paragraph([summary(aim, rows)])]),
         ("What it is for", [Bullets(_use(aim))]),
         ("What it is not for", [Bullets([[f"{prose(text)}."] for text in aim.not_for])]),
         ("How good it is", card_parts.quality(aim, metrics, rows)),
@@ -77,16 +77,28 @@ def _yaml(name: str) -> dict[str, Any]:
     return content
 
 
-def _summary(aim: Goal, rows: pd.DataFrame, params: dict[str, Any], schema: dict[str, Any]) -> Text:
-    """What the model does and how well, for a reader who knows no metric."""
+def summary(aim: Goal, rows: pd.DataFrame) -> str:
+    """Return what the model does and how well, as Markdown for a reader who knows no metric.
+
+    Args:
+        aim: the content of goal.yaml.
+        rows: the held-out rows (see `gitops.quality.table`).
+    """
     tried = f" It was tried on {len(rows):,} {prose(aim.words['rows'])} that it had never seen:"
     truth, score = (rows[column].to_numpy(float) for column in ("truth", "score"))
-    if schema["target"]["task"] == "binary":
-        counts = quality.decisions(truth, score, params["threshold"])
-        return [f"{prose(aim.goal)}.{tried} {_decided(aim, counts, len(rows))}"]
+    if "called" in aim.words:  # a classifier
+        counts = quality.decisions(truth, score, _threshold())
+        return f"{prose(aim.goal)}.{tried} {_decided(aim, counts, len(rows))}"
     half, most = quality.errors(truth, score)
     known = f"half of its predictions were within {half:.4g} of the truth and nine of ten within {most:.4g}"
-    return [f"{prose(aim.goal)}.{tried} {known}. The middle of the truth was {np.median(truth):.4g}."]
+    return f"{prose(aim.goal)}.{tried} {known}. The middle of the truth was {np.median(truth):.4g}."
+
+
+def _threshold() -> float:
+    given = _yaml("params.yaml").get("threshold")
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise Stop(f"params.yaml: threshold is {given!r}, which is no number: a classifier's label needs one")
+    return float(given)
 
 
 def _decided(aim: Goal, counts: dict[str, int], rows: int) -> str:

@@ -66,7 +66,7 @@ def page(review: dict[str, Any]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Model review: {report.HEADLINES[review["verdict"]][1]}</title>
+<title>Model review: {report.headline(review)[1]}</title>
 <style>{STYLE}</style>
 </head>
 <body>

@@ -4,6 +4,7 @@ Standard library only: the job that may write comments renders it, and installs 
 choose (names, values, reasons) is untrusted, and marked as `Said`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from gitops.document import Block, Bullets, Charts, Fold, Footer, Headline, Paragraph, Said, Strong, Table, Text
@@ -15,6 +16,11 @@ NAMES_LIMIT = 30  # of one list in a sentence
 COMMENT_LIMIT = 60_000  # characters; GitHub takes 65,536
 
 HEADLINES = {"pass": ("✅", "Ready to merge"), "warn": ("⚠️", "Look before you merge"), "block": ("⛔", "Blocked")}
+RELEASED = {
+    "pass": ("✅", "Released"),
+    "warn": ("⚠️", "Released, with remarks"),
+    "block": ("⛔", "Released, although the review objects"),
+}
 MARKS = {
     "better": "✅",
     "no worse": "✅",
@@ -37,12 +43,17 @@ BLOCKING = {verdict for verdict, mark in MARKS.items() if mark == "⛔"}
 
 
 def render(review: dict[str, Any]) -> str:
-    """Return the whole comment as Markdown; what would make it longer than GitHub takes is left out, block by block."""
+    """Return the whole comment as Markdown, no longer than GitHub takes."""
+    return fit(document(review))
+
+
+def fit(blocks: Sequence[Block]) -> str:
+    """Return a document as Markdown; from the block on that would make it too long for GitHub it is left out."""
     kept, length = [], 0
-    for part in map(markdown, document(review)):
+    for part in map(markdown, blocks):
         length += len(part) + 2
         if length > COMMENT_LIMIT:
-            kept.append("… cut: the whole report is in the run's artifact `review`.")
+            kept.append("… cut: `report.html` holds the whole report.")
             break
         kept.append(part)
     return "\n\n".join(kept) + "\n"
@@ -67,12 +78,17 @@ def document(review: dict[str, Any]) -> list[Block]:
     ]
 
 
+def headline(review: dict[str, Any]) -> tuple[str, str]:
+    """Return the mark and the words for the verdict: before the merge, or (`released`) after it."""
+    return (RELEASED if review.get("released") else HEADLINES)[str(review["verdict"])]
+
+
 def _headline(review: dict[str, Any]) -> Headline:
     """The first line decides; one line for each further reason."""
     verdict = review["verdict"]
     lines: list[Text] = [[Said(line)] for line in [*review["reasons"], *review["warnings"]]]
     why, *rest = lines or [_all_good(review)]
-    return Headline(verdict, *HEADLINES[verdict], why, rest)
+    return Headline(verdict, *headline(review), why, rest)
 
 
 def _all_good(review: dict[str, Any]) -> Text:
@@ -202,4 +218,5 @@ def _list(names: list[str]) -> Text:
 
 def _footer(review: dict[str, Any]) -> Footer:
     champion = [Said(review["against"]["commit"][:9]), " ", Said(review["against"]["where"])]
-    return Footer(["challenger ", Said(review["commit"][:9]), " · champion ", *champion, " · gates of the base"])
+    bar = "release" if review.get("released") else "base"
+    return Footer(["challenger ", Said(review["commit"][:9]), " · champion ", *champion, f" · gates of the {bar}"])

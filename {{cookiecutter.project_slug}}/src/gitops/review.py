@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gitops import baseline, budgets, changes, gates, lock, page, report, store
+from gitops import baseline, budgets, changes, gates, goal, lock, page, report, store
 from gitops.git import git, show
 from gitops.project import Project, load, locked
 from gitops.report import BLOCKING
@@ -42,7 +42,7 @@ def review(base: str | None, out: Path) -> int:
         "trained": False,
     }
     result |= changes.since(base, project)
-    if not stale and _same_model(project, show(champion, "dvc.lock"), _text("dvc.lock")):
+    if not stale and same_model(project, show(champion, "dvc.lock"), _text("dvc.lock")):
         result |= SAME
     else:
         from gitops.compare import compare  # pandas: slow to import, and most pull requests change no model
@@ -53,6 +53,7 @@ def review(base: str | None, out: Path) -> int:
         takes = found.pop("takes")
         takes["challenger"]["training_seconds"] = seconds
         result |= found | {"budgets": budgets.rows(checked.budgets, **takes)}
+    result["claims"] = [*result["claims"], *goal.doubts()]
     result |= conclude(result)
     _write(result, out)
     return 0
@@ -104,7 +105,7 @@ def _is_fork() -> bool:
     return bool(head) and head["full_name"] != os.environ.get("GITHUB_REPOSITORY")
 
 
-def _same_model(project: Project, old: str | None, new: str | None) -> bool:
+def same_model(project: Project, old: str | None, new: str | None) -> bool:
     """Tell whether both locks name one model, one set of held-out rows, and the same results."""
     before, after = locked(old), locked(new)
     files = (project.model, project.rows, project.predictions, project.metrics)

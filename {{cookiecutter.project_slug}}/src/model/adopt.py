@@ -53,6 +53,7 @@ def adopt(file: Path, target: str, id_column: str | None, positive: str | None, 
     print(
         f"\nWritten: {PATH}, {PARAMS}, {GATES}, openapi.json, {CSV} and its DVC version. Next:\n"
         f"  review {PATH} and {GATES}\n"
+        "  write goal.yaml: what this model is for, and who answers for it\n"
         "  uv run dvc repro\n"
         "  uv run pytest\n"
         "  git add --all && git commit"
