@@ -9,6 +9,7 @@ from pathlib import Path
 import harness
 import laptop
 import pytest
+import released
 import seed
 from world import World
 
@@ -85,6 +86,18 @@ def champion(template: Path, shared: Path) -> Path:
 def on_laptop(champion: Path, tmp_path: Path) -> laptop.Laptop:
     """Return this test's own copy of the trained project, on a branch."""
     return laptop.Laptop(champion, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def released_once(champion: Path, shared: Path) -> Path:
+    """Return a folder with a project that is released as 1.0.0; only for copying."""
+    return once(shared, "released", lambda folder: released.prepare(champion, folder))
+
+
+@pytest.fixture
+def released_project(released_once: Path, tmp_path: Path) -> laptop.Laptop:
+    """Return this test's own copy of the released project, on a branch."""
+    return laptop.Laptop(released_once, tmp_path)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def card(project: Project, version: str, commit: str, warnings: Sequence[str] = 
         ("What it is for", [Bullets(_use(aim))]),
         ("What it is not for", [Bullets([[f"{prose(text)}."] for text in aim.not_for])]),
         ("How good it is", card_parts.quality(aim, metrics, rows)),
-        ("Where it is weak", card_parts.weakness(segments, raw, list(dict.fromkeys(said)))),
+        ("Where it is weak", card_parts.weakness(aim, segments, raw, list(dict.fromkeys(said)))),
         ("The data", card_parts.data(project, schema)),
         ("How it was made", [card_parts.made(params), card_parts.footer(project, version, commit)]),
     ]
@@ -121,7 +121,7 @@ def _use(aim: Goal) -> list[Text]:
         [Strong("Use"), f": {prose(aim.use)}."],
         [Strong("Users"), f": {prose(aim.users)}."],
         [
-            Strong("It is a success when"),
+            Strong("Success"),
             f": {prose(success['measure'])}: {prose(success['target'])}, by {success['by']}.",
         ],
         [Strong("Who answers for it"), ": ", Said(aim.owner), "."],

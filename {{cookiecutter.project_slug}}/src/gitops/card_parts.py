@@ -24,15 +24,19 @@ MEANING = {
 }
 
 
-def quality(aim: Goal, metrics: list[dict[str, Any]], rows: pd.DataFrame) -> list[Block]:
+def _meaning(metric: str, aim: Goal) -> str:
     words = {"happened": "happened"} | {name: prose(word) for name, word in aim.words.items()}
+    return MEANING.get(metric, "").format_map(words)
+
+
+def quality(aim: Goal, metrics: list[dict[str, Any]], rows: pd.DataFrame) -> list[Block]:
     cells: list[list[Text]] = [
         [
             [Said(row["name"])],
             [_number(row["value"])],
             [_interval(row)],
             _floor(row),
-            [MEANING.get(row["name"], "").format_map(words)],
+            [_meaning(row["name"], aim)],
         ]
         for row in metrics
     ]
@@ -58,7 +62,7 @@ def _floor(row: dict[str, Any]) -> Text:
     return ["–" if row["floor"] is None else f"{'≥' if row['more_is_better'] else '≤'} {row['floor']:g}"]
 
 
-def weakness(segments: list[dict[str, Any]], raw: dict[str, Any], said: list[str]) -> list[Block]:
+def weakness(aim: Goal, segments: list[dict[str, Any]], raw: dict[str, Any], said: list[str]) -> list[Block]:
     """Return the segments, weakest first, then what these rows can't tell and what the review said."""
     limits: list[Text] = [[Said(sentence)] for sentence in said]
     if small := [row for row in segments if not row["judged"]]:
@@ -70,8 +74,10 @@ def weakness(segments: list[dict[str, Any]], raw: dict[str, Any], said: list[str
         [[Said(row["name"])], [f"{row['rows']:,}"], [_number(row["value"])], [_interval(row)]] for row in segments
     ]
     metric = gates.check(raw).segments["metric"]
-    head = ["segment, weakest first", "rows", metric, "95 % interval"]
-    return [Table(head, cells, numbers=3), *([Bullets(limits)] if limits else [])]
+    what = f": {_meaning(metric, aim)}" if metric in MEANING else ""
+    head = ["segment, weakest first", "rows", "value", "95 % interval"]
+    intro = Paragraph([Said(metric), f" inside each segment{what}."])
+    return [intro, Table(head, cells, numbers=3), *([Bullets(limits)] if limits else [])]
 
 
 def data(project: Project, schema: dict[str, Any]) -> list[Block]:

@@ -39,7 +39,7 @@ def read(text: str | None) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(text or "")
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a day like 2027-02-31
         raise Stop(f"gates.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise Stop("gates.yaml must be a mapping with `metrics:`")

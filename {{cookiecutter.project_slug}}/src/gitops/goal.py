@@ -65,7 +65,7 @@ def read(text: str, target: dict[str, str]) -> Goal:
     """
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a day like 2027-02-31
         raise Stop(f"goal.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     content = _mapping("the file", raw, tuple(field.name for field in fields(Goal)))
     if content["target"] != target["name"]:

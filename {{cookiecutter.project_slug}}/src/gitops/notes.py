@@ -53,14 +53,14 @@ def notes(project: Project, release: Release, last: Release | None, found: dict[
     parts = [
         markdown(Paragraph(_first(project, release, last))),
         summary,
-        *_callers(found),
+        *callers(found),
         "## The review",
         *_review(found, release, last),
         *_waivers(),
         "## Run it",
         *_run(project, release),
         "## To production, and back",
-        *_environments(release, last),
+        *environments(release, last),
         "## Is it genuine?",
         "This follows the chain from the tag to the image, and names the link that does not hold:",
         FENCE.format(f"$ uv run gitops verify {release.version}"),
@@ -82,8 +82,8 @@ def _first(project: Project, release: Release, last: Release | None) -> Text:
     return [Strong(what), " Why there is a release: ", Said(release.reason), "."]
 
 
-def _callers(found: dict[str, Any]) -> list[str]:
-    """What somebody has to do whose program asks the model."""
+def callers(found: dict[str, Any]) -> list[str]:
+    """Return, in Markdown, what somebody has to do whose program asks the model."""
     if found["contract"]["change"] == "none":
         return ["Programs that ask the model need no change."]
     if found["contract"]["change"] == "compatible":
@@ -122,7 +122,8 @@ def _run(project: Project, release: Release) -> list[str]:
     return [how, FENCE.format(f"$ {image if release.image else bento}\n{ask}")]
 
 
-def _environments(release: Release, last: Release | None) -> list[str]:
+def environments(release: Release, last: Release | None) -> list[str]:
+    """Return, in Markdown, how the release gets to production, and how one goes back."""
     if not release.image:
         back = f" To go back, serve the Bento of {last.version}." if last else ""
         return [f"This release made no image, so no environment runs it by itself.{back}"]
