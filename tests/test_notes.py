@@ -26,7 +26,8 @@ def test_the_notes_of_another_model_read_like_this(on_laptop: Laptop) -> None:
     on_laptop.run("python -m gitops store push")
     text = boost(on_laptop)
     matches_golden(text, "release-notes.md")
-    assert text.startswith("**A new model takes the place of 1.0.0's.** Why there is a release: `another model`.\n")
+    matches_golden(on_laptop.read("dist/model-card.md"), "model-card.md")
+    assert text.startswith("**churn-model 1.1.0: a new model in the place of 1.0.0's.**\n")
     assert "✅ **Released**: no worse than the champion" in text
     assert "| `model.kind` | `linear` | `gradient_boosting` |" in text
     rows = re.findall(r"\| `roc_auc` \| (\d\.\d+) \| (\d\.\d+) \|", text)
@@ -38,7 +39,7 @@ def test_the_notes_of_another_model_read_like_this(on_laptop: Laptop) -> None:
 
 def test_the_first_release_is_compared_with_nothing(on_laptop: Laptop) -> None:
     text = release(on_laptop, "1.0.0", "the first release", image="")
-    assert text.startswith("**The first release of churn-model.** ")
+    assert text.startswith("**churn-model 1.0.0: the first release.** ")
     assert "✅ **Released**: the first model reaches every floor" in text
     assert "What changed" not in text and "the factory changes" not in text
     assert 'bentoml import "$PWD/churn-model-1.0.0.bento" && bentoml serve churn-model:1.0.0\n' in text
@@ -51,7 +52,7 @@ def test_the_same_model_says_so_and_its_waivers_are_told(on_laptop: Laptop) -> N
     on_laptop.write("gates.yaml", on_laptop.read("gates.yaml") + WAIVER)
     on_laptop.run("dvc repro --quiet")
     text = release(on_laptop, "1.0.1", "the same model, with other code, settings or dependencies")
-    assert text.startswith("**The same model as 1.0.0.** ")
+    assert text.startswith("**churn-model 1.0.1: the same model as 1.0.0.** Why there is a release: `the same model, ")
     assert "✅ **Released**: the model does not change" in text
     assert (
         "## Known losses that were accepted\n\n- `roc_auc`: `a¦b ˋcˋ @acme <img src=x>` (`@dana`, until 2099-01-31)"

@@ -14,7 +14,7 @@ from gitops.prose import prose
 from gitops.shell import Stop
 
 MEANING = {
-    "roc_auc": "of two {rows}, one of which {happened}, how often its score is higher (0.5: guessing, 1: always)",
+    "roc_auc": "of two {rows}, one of which {happened}, how often that one has the higher score (0.5: guessing)",
     "average_precision": "how pure the list of {rows} stays from the highest score down (1: perfectly)",
     "log_loss": "how far the scores are from what happened, great errors weighing most; less is better",
     "brier": "how far the scores are from what happened, squared; less is better",

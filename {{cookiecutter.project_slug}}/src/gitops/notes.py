@@ -78,8 +78,9 @@ def _first(project: Project, release: Release, last: Release | None) -> Text:
         ]
     before = locked(show(last.commit, "dvc.lock")).get(project.model)
     same = before == locked(Path("dvc.lock").read_text())[project.model]
-    what = f"The same model as {last.version}." if same else f"A new model takes the place of {last.version}'s."
-    return [Strong(what), " Why there is a release: ", Said(release.reason), "."]
+    what = f"the same model as {last.version}" if same else f"a new model in the place of {last.version}'s"
+    why = [] if release.reason == "another model" else [" Why there is a release: ", Said(release.reason), "."]
+    return [Strong(f"{project.name} {release.version}: {what}."), *why]
 
 
 def callers(found: dict[str, Any]) -> list[str]:
