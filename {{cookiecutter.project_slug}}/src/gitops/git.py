@@ -31,6 +31,14 @@ def remote_env() -> dict[str, str]:
     return env
 
 
+def identity_env() -> dict[str, str]:
+    """Return the environment for Git commands that name an author: this laptop's person, or else the workflow."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return dict(os.environ)
+    who = {"NAME": "github-actions[bot]", "EMAIL": "41898282+github-actions[bot]@users.noreply.github.com"}
+    return os.environ | {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+
+
 def has_origin() -> bool:
     """Tell whether this clone knows where to push."""
     return attempt("git", "remote", "get-url", "origin").returncode == 0

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gitops import bento, github, lock, store, tags
-from gitops.git import has_origin, remote_env
+from gitops.git import has_origin, identity_env, remote_env
 from gitops.plan import Plan, plan_release
 from gitops.project import Project, load, locked
 from gitops.shell import Stop, dvc, run, say, stream
@@ -80,20 +79,12 @@ def _assets(project: Project, plan: Plan) -> list[Path]:
 def _tag(project: Project, plan: Plan) -> None:
     """Register the version with an annotated tag, which GTO can see; a lightweight one it can't."""
     if not plan.tagged:
-        env = os.environ | _identity()
         message = tags.message(project, plan.version, plan.reason, plan.identity, plan.image)
         gto = str(Path(sys.executable).with_name("gto"))
-        run(gto, "register", project.name, plan.commit, "--version", f"v{plan.version}", "--message", message, env=env)
+        command = (gto, "register", project.name, plan.commit, "--version", f"v{plan.version}", "--message", message)
+        run(*command, env=identity_env())
     if has_origin():
         run("git", "push", "--no-verify", "origin", f"refs/tags/{plan.tag}", env=remote_env())
-
-
-def _identity() -> dict[str, str]:
-    """Who tags: the person whose laptop this is, else the workflow."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return {}
-    who = {"NAME": "github-actions[bot]", "EMAIL": "41898282+github-actions[bot]@users.noreply.github.com"}
-    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
 
 
 def _find(plan: Plan) -> dict[str, Any] | None:
