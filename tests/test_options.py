@@ -20,6 +20,8 @@ SUPPORTED = [
     {"description": "Who leaves? It's 100 % `real`: #1 & <rising>, [a] *b* | c - 'd'"},
     {"github_owner": "Acme-Data", "code_owner": "@acme-data/ml.owners_1"},
     {"github_owner": "dana_acme", "code_owner": "@dana_acme"},
+    {"gitops_engine": "argocd"},
+    {"gitops_engine": "flux"},
     {"project_slug": "a1b"},
     {"project_slug": "m" * 40},
     {"project_slug": "model"},

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 from harness import ROOT, TEMPLATE
 
@@ -14,6 +15,7 @@ FILES = [
     ".dvc/config",
     ".github/CODEOWNERS",
     ".github/dependabot.yml",
+    ".github/workflows/promote.yml",
     ".github/workflows/pull-request.yml",
     ".github/workflows/release.yml",
     ".gitignore",
@@ -23,6 +25,17 @@ FILES = [
     "data/.gitignore",
     "data/table.csv",
     "data/table.csv.dvc",
+    "deploy/base/autoscaler.yaml",
+    "deploy/base/deployment.yaml",
+    "deploy/base/disruption-budget.yaml",
+    "deploy/base/kustomization.yaml",
+    "deploy/base/network-policy.yaml",
+    "deploy/base/service-account.yaml",
+    "deploy/base/service.yaml",
+    "deploy/components/service-monitor/kustomization.yaml",
+    "deploy/components/service-monitor/service-monitor.yaml",
+    "deploy/overlays/production/kustomization.yaml",
+    "deploy/overlays/staging/kustomization.yaml",
     "dvc.yaml",
     "gates.yaml",
     "goal.yaml",
@@ -44,12 +57,14 @@ FILES = [
     "src/gitops/contract.py",
     "src/gitops/document.py",
     "src/gitops/drift.py",
+    "src/gitops/environments.py",
     "src/gitops/gates.py",
     "src/gitops/git.py",
     "src/gitops/github.py",
     "src/gitops/history.py",
     "src/gitops/judge.py",
     "src/gitops/lock.py",
+    "src/gitops/manifests.py",
     "src/gitops/markdown.py",
     "src/gitops/metrics.py",
     "src/gitops/notes.py",
@@ -57,17 +72,21 @@ FILES = [
     "src/gitops/papers.py",
     "src/gitops/plan.py",
     "src/gitops/project.py",
+    "src/gitops/promote.py",
     "src/gitops/prose.py",
     "src/gitops/quality.py",
     "src/gitops/release.py",
     "src/gitops/report.py",
     "src/gitops/review.py",
+    "src/gitops/rollback.py",
     "src/gitops/sbom.py",
     "src/gitops/scoring.py",
     "src/gitops/shell.py",
+    "src/gitops/status.py",
     "src/gitops/store.py",
     "src/gitops/svg.py",
     "src/gitops/tags.py",
+    "src/gitops/transition.py",
     "src/gitops/value.py",
     "src/gitops/verdict.py",
     "src/gitops/verify.py",
@@ -103,6 +122,14 @@ def files(project: Path) -> dict[str, Path]:
 
 def test_expected_files_and_only_those(baked: Path) -> None:
     assert sorted(files(baked)) == FILES
+
+
+@pytest.mark.parametrize("engine", ["argocd", "flux"])
+def test_an_engine_adds_its_one_file(bake: Callable[..., Path], engine: str) -> None:
+    project = bake(gitops_engine=engine)
+    assert sorted(files(project)) == sorted([*FILES, f"deploy/{engine}.yaml"])
+    text = (project / f"deploy/{engine}.yaml").read_text()
+    assert "{" not in text and "https://github.com/acme/churn-model" in text
 
 
 def test_no_template_syntax_is_left(baked: Path) -> None:

@@ -71,7 +71,7 @@ def test_each_job_has_a_timeout(file: Path) -> None:
 
 def test_reviews_are_superseded_and_releases_never(file: Path) -> None:
     concurrency = load(file)["concurrency"]
-    assert concurrency["cancel-in-progress"] is (file.name != "release.yml")
+    assert concurrency["cancel-in-progress"] is (file.name not in ("promote.yml", "release.yml"))
     # one group a branch where runs are cancelled, else one branch's push would cancel another's
     assert ("github.ref" in concurrency["group"]) is concurrency["cancel-in-progress"]
 
@@ -99,11 +99,26 @@ def test_secrets_are_only_the_runs_own_token(file: Path) -> None:
     assert "pull_request_target" not in load(file)["on"]
 
 
+def test_an_environment_is_changed_only_where_its_reviewers_hold_it(file: Path) -> None:
+    held = [job.get("environment") for job in jobs(file).values() if "$ENVIRONMENT" in str(job["steps"])]
+    assert held == (["${{ inputs.environment }}"] if file.name == "promote.yml" else [])
+
+
 def test_the_whole_workflow_fits_a_screen_or_two(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 140
 
 
+PLACES, ACTIONS = ["staging", "production"], ["promote", "rollback"]
 TRIGGERS = {
+    "promote.yml": {
+        "workflow_dispatch": {
+            "inputs": {
+                "action": {"type": "choice", "options": ACTIONS},
+                "environment": {"type": "choice", "options": PLACES},
+                "version": {"type": "string"},
+            }
+        }
+    },
     "pull-request.yml": {"pull_request": {"branches": ["main"]}, "merge_group": None},
     "release.yml": {"push": {"branches": ["main"]}},
     "test.yml": {"pull_request": None, "push": {"branches": ["main"]}},
@@ -111,7 +126,10 @@ TRIGGERS = {
 
 
 def test_what_starts_it(file: Path) -> None:
-    assert load(file)["on"] == TRIGGERS[file.name]
+    started = load(file)["on"]
+    for given in (started.get("workflow_dispatch") or {}).get("inputs", {}).values():
+        assert given.pop("description")
+    assert started == TRIGGERS[file.name]
 
 
 def quiet(check: Callable[[Path], list[str]], file: Path) -> None:

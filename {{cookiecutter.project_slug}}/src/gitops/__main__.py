@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gitops.environments import ENVIRONMENTS
 from gitops.shell import Stop, say
 
 REVIEW = Path("review/review.json")
@@ -87,6 +88,22 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("version")
     add.add_argument("--from", type=Path, dest="folder", help="the release's files (default: GitHub's, or dist/)")
     add.set_defaults(run=_verify)
+
+    for name, what, default in (
+        ("promote", "let an environment run a release", "staging: HEAD's last one; production: what staging runs"),
+        ("rollback", "let an environment run again what it ran before", "the one before this one"),
+    ):
+        add = commands.add_parser(name, help=what)
+        add.add_argument("environment", choices=ENVIRONMENTS)
+        add.add_argument("version", nargs="?", default="", help=f"such as 1.2.0 (default: {default})")
+        add.add_argument(
+            "--dry-run", action="store_true", help="print what would change in the cluster, and do nothing"
+        )
+        add.set_defaults(run=_promote if name == "promote" else _rollback)
+
+    add = commands.add_parser("status", help="which version runs where, since when, how good it is, and what waits")
+    add.add_argument("--json", action="store_true", help="for other programs")
+    add.set_defaults(run=_status)
     return parser
 
 
@@ -146,6 +163,24 @@ def _verify(arguments: argparse.Namespace) -> int:
     from gitops.verify import verify
 
     return verify(arguments.version, arguments.folder)
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from gitops.promote import promote
+
+    return promote(arguments.environment, arguments.version, dry_run=arguments.dry_run)
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from gitops.rollback import rollback
+
+    return rollback(arguments.environment, arguments.version, dry_run=arguments.dry_run)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from gitops.status import status
+
+    return status(as_json=arguments.json)
 
 
 if __name__ == "__main__":
