@@ -1,0 +1,108 @@
+"""What no rendered manifest may lack, each rule by its name: the restricted Pod Security Standard, and our own."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+Object = dict[str, Any]
+DIGEST = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
+UID = 10001
+LABELS = {"name", "part-of", "managed-by"}
+KINDS = {
+    *("ConfigMap", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget", "Service"),
+    "ServiceAccount",
+}
+
+
+def only(objects: list[Object], kind: str) -> Object:
+    """Return the one object of this kind."""
+    (found,) = [entry for entry in objects if entry["kind"] == kind]
+    return found
+
+
+def pod(objects: list[Object]) -> Object:
+    """Return the spec of the deployment's pods."""
+    return dict(only(objects, "Deployment")["spec"]["template"]["spec"])
+
+
+def container(objects: list[Object]) -> Object:
+    """Return the one container."""
+    (found,) = pod(objects)["containers"]
+    return dict(found)
+
+
+def _restricted(objects: list[Object]) -> bool:
+    security = container(objects)["securityContext"]
+    return security["allowPrivilegeEscalation"] is False and "privileged" not in security
+
+
+def _not_root(objects: list[Object]) -> bool:
+    security = pod(objects)["securityContext"]
+    return security["runAsNonRoot"] is True and security["runAsUser"] == UID
+
+
+def _no_token(objects: list[Object]) -> bool:
+    spec, account = pod(objects), only(objects, "ServiceAccount")
+    own = spec["serviceAccountName"] == account["metadata"]["name"] != "default"
+    return own and spec["automountServiceAccountToken"] is account["automountServiceAccountToken"] is False
+
+
+def _limits(objects: list[Object]) -> bool:
+    resources = container(objects)["resources"]
+    return all(set(resources[kind]) == {"cpu", "memory"} for kind in ("requests", "limits"))
+
+
+def _probes(objects: list[Object]) -> bool:
+    paths = {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
+    gets = {name: container(objects)[name]["httpGet"] for name in paths}
+    # numbers, since podman takes a named port for 0
+    return all(gets[name]["path"] == path and gets[name]["port"] == 3000 for name, path in paths.items())
+
+
+def _writable(objects: list[Object]) -> bool:
+    (mount,), (volume,) = container(objects)["volumeMounts"], pod(objects)["volumes"]
+    return bool(mount["mountPath"] == "/tmp" and volume["emptyDir"]["sizeLimit"])  # noqa: S108
+
+
+def _labels(objects: list[Object]) -> bool:
+    deployment = only(objects, "Deployment")
+    running = [deployment["metadata"]["labels"], deployment["spec"]["template"]["metadata"]["labels"]]
+    everywhere = [entry["metadata"]["labels"] for entry in objects]
+    has_version = all("app.kubernetes.io/version" in labels for labels in running)
+    return has_version and all({f"app.kubernetes.io/{one}" for one in LABELS} <= set(labels) for labels in everywhere)
+
+
+def _closed(objects: list[Object]) -> bool:
+    spec = only(objects, "NetworkPolicy")["spec"]
+    named = all(rule["from"] and rule["ports"] == [{"port": 3000}] for rule in spec["ingress"])
+    return named and spec["egress"] == [] and set(spec["policyTypes"]) == {"Ingress", "Egress"}
+
+
+RULES: dict[str, Callable[[list[Object]], bool]] = {
+    "complete": lambda objects: {entry["kind"] for entry in objects} - {"ServiceMonitor"} == KINDS,
+    "image by digest": lambda objects: bool(DIGEST.fullmatch(container(objects)["image"])),
+    "not root": _not_root,
+    "no privilege escalation": _restricted,
+    "read-only root": lambda objects: container(objects)["securityContext"]["readOnlyRootFilesystem"] is True,
+    "no capabilities": lambda objects: container(objects)["securityContext"]["capabilities"] == {"drop": ["ALL"]},
+    "seccomp": lambda objects: pod(objects)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"},
+    "no service account token": _no_token,
+    "requests and limits": _limits,
+    "probes": _probes,
+    "writable /tmp with a limit": _writable,
+    "labels": _labels,
+    "network closed": _closed,
+    "autoscaler sets the replicas": lambda objects: "replicas" not in only(objects, "Deployment")["spec"],
+}
+
+
+def violations(objects: list[Object]) -> list[str]:
+    """Return the names of the rules that these objects break; what a rule looks at and is not there breaks it."""
+
+    def kept(rule: Callable[[list[Object]], bool]) -> bool:
+        try:
+            return rule(objects)
+        except (KeyError, ValueError):
+            return False
+
+    return [name for name, rule in RULES.items() if not kept(rule)]
