@@ -30,6 +30,8 @@ class Job:
     sha: str
     payload: dict[str, Any]
     token: str
+    variables: dict[str, str]  # of the repository
+    machine: dict[str, str]  # environment of the runner
 
 
 class Run:
@@ -78,11 +80,12 @@ def start(job: Job, workflow: str, timeout: float) -> Run:
     run("git", "remote", "set-url", "origin", f"https://github.com/{job.repository}", cwd=tree, env=env)
     (job.folder / "event.json").write_text(json.dumps(job.payload))
     (job.folder / "secrets").write_text(f"GITHUB_TOKEN={job.token}\n")
+    (job.folder / "variables").write_text("".join(f"{name}={value}\n" for name, value in job.variables.items()))
     (job.folder / "tmp").mkdir()
     (job.folder / "bash_env").write_text(LINGER)
     done = subprocess.run(
         [*_command(job, tree, workflow), *_standins(tree)],
-        env=env | {"TMPDIR": str(job.folder / "tmp")},
+        env=env | job.machine | {"TMPDIR": str(job.folder / "tmp")},
         text=True,
         capture_output=True,
         stdin=subprocess.DEVNULL,
@@ -101,13 +104,13 @@ def _command(job: Job, tree: Path, workflow: str) -> list[str]:
         "GITHUB_API_URL": job.server,
         "ACT_ARTIFACTS": job.folder / "artifacts",
     }
-    variables |= {"CI": "true", "GIT_PAGER": "cat", "BASH_ENV": job.folder / "bash_env"}
+    variables |= job.machine | {"CI": "true", "GIT_PAGER": "cat", "BASH_ENV": job.folder / "bash_env"}
     return [
         *(str(Path(sys.prefix, "bin/act")), job.event, "--directory", str(tree), "--json", "--no-skip-checkout"),
         *("--workflows", f".github/workflows/{workflow}", "--eventpath", str(job.folder / "event.json")),
         *("--action-cache-path", str(job.folder / "act"), "--no-cache-server", "--actor", "dana"),
         *("--secret-file", str(job.folder / "secrets")),
-        *("--env-file", os.devnull, "--var-file", os.devnull, "--input-file", os.devnull),
+        *("--env-file", os.devnull, "--var-file", str(job.folder / "variables"), "--input-file", os.devnull),
         *(word for label in LABELS for word in ("--platform", f"{label}=-self-hosted")),
         *(word for key, value in variables.items() for word in ("--env", f"{key}={value}")),
     ]

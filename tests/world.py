@@ -37,6 +37,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.runs = folder, 0
+        self.variables, self.machine = {"IMAGE": "none"}, dict[str, str]()
         self.hub = FakeGitHub(folder / "hub", REPOSITORY)
         self.origin = folder / "hub" / f"{REPOSITORY}.git"
         self.env = environment(folder / "maintainer")
@@ -122,7 +123,18 @@ class World:
         self.runs += 1
         folder = self.folder / f"run-{self.runs}"
         folder.mkdir()
-        job = Job(REPOSITORY, self.origin, self.hub.url, folder, event.name, event.sha, event.payload, event.token)
+        job = Job(
+            REPOSITORY,
+            self.origin,
+            self.hub.url,
+            folder,
+            event.name,
+            event.sha,
+            event.payload,
+            event.token,
+            self.variables,
+            self.machine,
+        )
         return act.start(job, workflow, timeout)
 
     def refs(self, pattern: str) -> dict[str, str]:

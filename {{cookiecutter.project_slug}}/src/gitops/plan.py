@@ -6,6 +6,7 @@ from pathlib import Path
 from gitops import bento, contract, tags
 from gitops.git import git, show
 from gitops.project import Project, locked
+from gitops.shell import attempt
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class Plan:
     """What is released: `commit` carries the tag; a later commit with the same identity shares it.
 
     `image` is that of a release which is tagged already, `last` the release before this one, None for the first.
+    `superseded`: a later commit of `main` was released already; `newest`: no release has a higher version.
     """
 
     tag: str
@@ -23,6 +25,8 @@ class Plan:
     tagged: bool
     image: str
     last: tags.Release | None
+    superseded: bool = False
+    newest: bool = True
 
 
 def plan_release(project: Project) -> Plan:
@@ -33,13 +37,27 @@ def plan_release(project: Project) -> Plan:
     if not known:
         return Plan(f"{project.name}@v1.0.0", "1.0.0", head, identity, "the first release", False, "", None)
     last = known[-1]
-    if last.identity == identity:
-        reason = "the same model and service as the last release"
-        before = known[-2] if len(known) > 1 else None
-        return Plan(last.tag, last.version, last.commit, identity, reason, True, last.image, before)
+    for before, one in zip([None, *known], known, strict=False):
+        if one.identity == identity and (one is last or one.commit == head):  # an older one may still be unfinished
+            reason = "the same model and service as the last release" if one is last else one.reason
+            return Plan(one.tag, one.version, one.commit, identity, reason, True, one.image, before, newest=one is last)
+    if _later(last.commit, head):
+        reason = f"released from {last.commit[:9]}, which is later than {head[:9]}"
+        return Plan(last.tag, last.version, last.commit, last.identity, reason, True, last.image, None, superseded=True)
     part, reason = _bump(project, last.commit)
     version = ".".join(str(number) for number in [*last.order[:part], last.order[part] + 1, 0, 0][:3])
     return Plan(f"{project.name}@v{version}", version, head, identity, reason, False, "", last)
+
+
+def _later(released: str, head: str) -> bool:
+    """Tell whether the last release came from a later commit than HEAD: a run that was restarted must not go back.
+
+    A workflow's shallow clone has no history to ask; there, GitHub's merges are dated in their order.
+    """
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        dates = [int(git("show", "--no-patch", "--format=%ct", commit)) for commit in (released, head)]
+        return dates[0] > dates[1]
+    return released != head and attempt("git", "merge-base", "--is-ancestor", head, released).returncode == 0
 
 
 def _bump(project: Project, last: str) -> tuple[int, str]:

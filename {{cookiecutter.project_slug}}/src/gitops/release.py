@@ -1,20 +1,19 @@
-"""A merge becomes a release: version, Bento, annotated tag, GitHub release. What is already done is not done again."""
+"""A merge becomes a release: Bento, image, annotated tag, GitHub release. What is already done is not done again."""
 
-import hashlib
 import json
+import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from gitops import bento, github, lock, store, tags
-from gitops.git import has_origin, identity_env, remote_env
+from gitops import assets, bento, gates, github, image, lock, papers, publish, smoke, store, tags
+from gitops.git import has_origin, identity_env, remote_env, show
 from gitops.plan import Plan, plan_release
 from gitops.project import Project, load, locked
 from gitops.shell import Stop, dvc, run, say, stream
 
-OUT = Path("dist")
+OUT = assets.DIST
 
 
 def release(*, dry_run: bool = False) -> int:
@@ -27,22 +26,17 @@ def release(*, dry_run: bool = False) -> int:
     _check_lock()
     plan = plan_release(project)
     say(f"{plan.tag} ({plan.reason})")
+    if plan.superseded:
+        say("Nothing to do: main has moved on, and what it holds now is released.")
+        return 0
     if dry_run:
-        say(f"Would build {project.name}-{plan.version}.bento, tag {plan.commit[:9]} and publish the GitHub release.")
+        say(_would(project, plan))
         return 0
-    if github.available() and _published(plan):
+    if github.available() and publish.published(plan.tag):
         say("Nothing to do: it is released.")
-        return 0
-    say("› pulling the model that dvc.lock names")
-    if stream(*dvc("pull", project.model)):
-        raise Stop(f"{project.model} can't be pulled: its message is above")
-    say("› building the Bento")
-    assets = _assets(project, plan)
-    _tag(project, plan)
-    if not github.available():
-        say(f"No GITHUB_TOKEN and GITHUB_REPOSITORY here, so no GitHub release; its assets are in {OUT}/.")
-        return 0
-    say(f"Released: {_publish(project, plan, assets)}")
+    else:
+        _make(project, plan)
+    _tell(tags.find(project, plan.version))
     return 0
 
 
@@ -57,66 +51,86 @@ def _check_lock() -> None:
         raise Stop("\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out]))
 
 
-def _assets(project: Project, plan: Plan) -> list[Path]:
-    """Make what the release carries: the Bento, and the facts that say where it comes from."""
-    labels = {"commit": plan.commit, "model_md5": locked(_lock())[project.model]}
-    built = bento.build(project, plan.version, labels, OUT)
-    facts = {
-        "version": plan.version,
-        "tag": plan.tag,
-        "identity": plan.identity,
-        **labels,
-        "metrics": json.loads(Path(project.metrics).read_text()),
-    }
-    (OUT / "release.json").write_text(json.dumps(facts, indent=2) + "\n")
-    copies = [shutil.copy(name, OUT) for name in (project.metrics, project.contract, "dvc.lock")]
-    files = [built, OUT / "release.json", *map(Path, copies)]
-    sums = OUT / "SHA256SUMS"
-    sums.write_text("".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files))
-    return [*files, sums]
+def _would(project: Project, plan: Plan) -> str:
+    """Say what a release would do."""
+    where = image.repository()
+    made = f", push {where}:{plan.version}" if where else " (no image, as IMAGE is not set)"
+    bento_ = f"build {project.name}-{plan.version}.bento{made}"
+    return f"Would {bento_}, tag {plan.commit[:9]} as {plan.tag} and publish the GitHub release."
+
+
+def _make(project: Project, plan: Plan) -> None:
+    """Do what is missing. The tag comes after the image was tried, and the GitHub release after everything else."""
+    say("› pulling the model that dvc.lock names, and what it is judged by")
+    wanted = papers.needed(project)
+    if stream(*dvc("pull", *wanted)):
+        raise Stop(f"{', '.join(wanted)} can't be pulled: the message is above")
+    shutil.rmtree(OUT, ignore_errors=True)
+    say("› building the Bento")
+    model = locked(_lock())[project.model]
+    built = bento.build(project, plan.version, {"commit": plan.commit, "model_md5": model}, OUT)
+    if not plan.tagged:
+        plan = replace(plan, image=_image(project, plan, built))
+        say(f"› tagging {plan.commit[:9]}")
+        _tag(project, plan)
+    made = tags.find(project, plan.version)
+    say("› writing the notes, the model card and the bill of materials")
+    notes, files = papers.write(project, made, plan.last, OUT)
+    files = [built, *files, *_facts(project, made)]
+    sums = OUT / assets.SUMS
+    sums.write_text("".join(f"{assets.digest(file)}  {file.name}\n" for file in files))
+    if has_origin():
+        say("› pushing the tag")
+        run("git", "push", "--no-verify", "origin", f"refs/tags/{plan.tag}", env=remote_env())
+    if not github.available():
+        say(f"No GITHUB_TOKEN and GITHUB_REPOSITORY here, so no GitHub release; its assets are in {OUT}/.")
+        return
+    address = publish.publish(plan.tag, f"{project.name} {plan.version}", notes, [*files, sums], newest=plan.newest)
+    say(f"Released: {address}")
+
+
+def _image(project: Project, plan: Plan, built: Path) -> str:
+    """Build and push the image, and try it by its digest before it gets the version; "" for a team without images."""
+    repository = image.repository()
+    if not repository:
+        say("No IMAGE here, so no image and nothing for an environment to run.")
+        return ""
+    image.login()
+    candidate = f"{repository}:candidate-{plan.identity[:12]}"
+    say(f"› building the image {candidate}")
+    image.build(project, built, plan.version, plan.commit, plan.identity, candidate)
+    say("› pushing it")
+    pushed = image.push(candidate)
+    say(f"› trying {pushed}")
+    facts = smoke.smoke(project, pushed, gates.check(gates.read(Path("gates.yaml").read_text())).budgets)
+    say("  " + ", ".join(f"{name} {value:.4g}" for name, value in facts.items()))
+    say(f"› naming it {repository}:{plan.version}")
+    return image.retag(pushed, f"{repository}:{plan.version}")
 
 
 def _tag(project: Project, plan: Plan) -> None:
     """Register the version with an annotated tag, which GTO can see; a lightweight one it can't."""
-    if not plan.tagged:
-        message = tags.message(project, plan.version, plan.reason, plan.identity, plan.image)
-        gto = str(Path(sys.executable).with_name("gto"))
-        command = (gto, "register", project.name, plan.commit, "--version", f"v{plan.version}", "--message", message)
-        run(*command, env=identity_env())
-    if has_origin():
-        run("git", "push", "--no-verify", "origin", f"refs/tags/{plan.tag}", env=remote_env())
+    env = os.environ | identity_env()
+    message = tags.message(project, plan.version, plan.reason, plan.identity, plan.image)
+    gto = str(Path(sys.executable).with_name("gto"))
+    run(gto, "register", project.name, plan.commit, "--version", f"v{plan.version}", "--message", message, env=env)
 
 
-def _find(plan: Plan) -> dict[str, Any] | None:
-    """Return the GitHub release of the tag; only the list shows drafts."""
-    return next((entry for entry in github.pages("/releases") if entry["tag_name"] == plan.tag), None)
+def _facts(project: Project, made: tags.Release) -> list[Path]:
+    """Write release.json, and beside it the files of the commit that it speaks about."""
+    texts = {name: show(made.commit, name) or "" for name in (project.metrics, project.contract, "dvc.lock")}
+    lock_ = texts["dvc.lock"]
+    facts = {"format": 1} | made.facts | {"model_md5": locked(lock_)[project.model]}
+    facts |= {"lock_sha256": assets.sha256(lock_.encode()), "metrics": json.loads(texts[project.metrics])}
+    texts["release.json"] = json.dumps(facts, indent=2) + "\n"
+    for name, text in texts.items():
+        (OUT / name).write_text(text)
+    return [OUT / name for name in texts]
 
 
-def _published(plan: Plan) -> bool:
-    found = _find(plan)
-    return found is not None and not found["draft"]
-
-
-def _publish(project: Project, plan: Plan, assets: list[Path]) -> str:
-    """Draft, then assets, then publish: nobody sees half a release, and an immutable one takes no assets later."""
-    draft = _find(plan) or github.call("POST", "/releases", _draft(project, plan))
-    for asset in draft["assets"]:  # of an earlier, killed run, which built another Bento: its checksums are not ours
-        github.call("DELETE", f"/releases/assets/{asset['id']}")
-    for file in assets:
-        say(f"› uploading {file.name}")
-        address = f"{draft['upload_url'].split('{')[0]}?name={quote(file.name)}"
-        github.call("POST", address, data=file.read_bytes(), mime="application/octet-stream")
-    published = github.call("PATCH", f"/releases/{draft['id']}", {"draft": False, "make_latest": "true"})
-    return str(published["html_url"])
-
-
-def _draft(project: Project, plan: Plan) -> dict[str, Any]:
-    metrics = json.loads(Path(project.metrics).read_text())
-    table = "\n".join(
-        f"| {name} | {value:.4f} |" if isinstance(value, float) else f"| {name} | {value} |"
-        for name, value in metrics.items()
-    )
-    # BentoML 1.4 takes a relative path for an absolute one
-    run_it = f'bentoml import "$PWD/{project.name}-{plan.version}.bento" && bentoml serve {project.name}:{plan.version}'
-    notes = f"{plan.reason.capitalize()}.\n\n| metric | value |\n|---|---:|\n{table}\n\nTo run it: `{run_it}`\n"
-    return {"tag_name": plan.tag, "name": f"{project.name} {plan.version}", "body": notes, "draft": True}
+def _tell(made: tags.Release) -> None:
+    """Hand on to the next steps of a workflow what was released."""
+    if path := os.environ.get("GITHUB_OUTPUT"):
+        name, _, digest = made.image.partition("@")
+        with Path(path).open("a") as file:
+            file.write(f"version={made.version}\nimage={name}\ndigest={digest}\n")

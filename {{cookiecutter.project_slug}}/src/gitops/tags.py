@@ -1,7 +1,7 @@
 """The releases of this repository, as its annotated tags tell them: Git alone knows what was released and from what."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from gitops.git import has_origin, remote_env
 from gitops.project import Project
@@ -22,6 +22,11 @@ class Release:
     reason: str
     identity: str
     image: str
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Return what release.json repeats."""
+        return asdict(self)
 
     @property
     def order(self) -> tuple[int, ...]:
