@@ -363,10 +363,23 @@ def test_what_this_branch_does_not_contain_is_promoted_by_name_only(ann: Team) -
     ann.git("switch", "--quiet", "--orphan", "elsewhere")
     run("git", "checkout", "main", "--", ".", cwd=ann.path, env=ann.env)
     ann.git("commit", "--quiet", "-m", "Start anew")
-    with pytest.raises(Failed, match=r"error: HEAD contains no release: .* \(the last one is 1\.0\.0\)"):
+    with pytest.raises(Failed, match=r"error: HEAD contains no release: .* \(the last is 1\.0\.0\)"):
         ann.gitops("promote", "staging")
     ann.gitops("promote", "staging", "1.0.0")
     assert ann.versions("staging") == ["1.0.0"]
+
+
+def test_a_shallow_clone_as_of_a_workflow_is_enough(ann: Team, origin: Path, tmp_path: Path) -> None:
+    ann.git("commit", "--quiet", "--allow-empty", "-m", "Change nothing")
+    ann.git("push", "--quiet", "origin", "main", "main:refs/heads/dvc-store")
+    env, clone = ann.env, tmp_path / "shallow"
+    run("git", "clone", "--quiet", "--depth=1", "--no-tags", f"file://{origin}", clone, cwd=tmp_path, env=env)
+    command = (sys.executable, "-m", "gitops", "promote")
+    assert "staging: nothing → 1.0.0" in run(*command, "staging", cwd=clone, env=env)
+    ann.release("1.1.0")
+    run(*command, "staging", "1.1.0", cwd=clone, env=env)
+    assert ann.versions("staging") == ["1.0.0", "1.1.0"]
+    assert "dvc-store" not in run("git", "branch", "--remotes", cwd=clone, env=env), "which holds all data"
 
 
 def test_before_the_first_release_there_is_nothing_to_promote(origin: Path, tmp_path: Path) -> None:
@@ -396,6 +409,8 @@ def test_status_shows_what_runs_since_when_and_what_waits(ann: Team) -> None:
     ann.env = now
     named = ann.release("1.1.0")
     ann.gitops("promote", "staging")
+    same = ann.git("commit-tree", "-p", ann.ref("production"), "-m", "Touch", "origin/env/production^{tree}")
+    ann.git("push", "--quiet", "origin", f"{same}:refs/heads/env/production")
     head, staging, production, *rest = ann.gitops("status").splitlines()
     assert head.split() == ["environment", "version", "since", "image", "metrics", "reason"]
     digest = named.rpartition(":")[2][:12]

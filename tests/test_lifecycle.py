@@ -1,9 +1,12 @@
 """A model's life on GitHub, each workflow really run: what is said, allowed and released, and nothing twice."""
 
+import contextlib
 import json
 
 import pytest
 from act import Run
+from gitops import tags
+from gitops.project import load
 from harness import needs
 from world import World
 
@@ -167,3 +170,31 @@ def test_a_commit_that_nobody_trained_is_not_released(trained: World) -> None:
     assert done.jobs == {"release": "failure"}
     assert "this commit was never trained as it is" in done.log()
     assert trained.refs("refs/tags") == {} and trained.hub.releases == []
+
+
+def test_a_person_lets_an_environment_run_a_release(world: World) -> None:
+    needs("kubectl")
+    world.merge("first")
+    world.git("fetch", "--quiet", "origin")
+    world.git("switch", "--quiet", "--detach", "origin/main")
+    image = f"registry.example.com/acme/churn-model@sha256:{'a' * 64}"
+    with contextlib.chdir(world.clone):
+        text = tags.message(load(), "1.0.0", "the first release", "f" * 64, image)
+    world.git("tag", "--annotate", "--message", text, "churn-model@v1.0.0")
+    world.git("push", "--quiet", "origin", "churn-model@v1.0.0")
+
+    done = world.act(world.dispatch(action="promote", environment="staging", version=""), "promote.yml")
+    expect(done, {"promote": "success"})
+    assert "staging: nothing → 1.0.0" in done.log()
+    facts = json.loads(world.git("--git-dir", str(world.origin), "show", "env/staging:release.json"))
+    assert (facts["version"], facts["image"]) == ("1.0.0", image) and facts["metrics"]["roc_auc"] > 0.8
+    assert image in world.git("--git-dir", str(world.origin), "show", "env/staging:manifests.yaml")
+    written = world.git("--git-dir", str(world.origin), "log", "--format=%an %(trailers)", "env/staging")
+    assert written.startswith("github-actions[bot] ") and "Requested-by: @dana" in written
+
+    hostile = "--dry-run $(touch stolen)"
+    done = world.act(world.dispatch(action="promote", environment="production", version=hostile), "promote.yml")
+    expect(done, {"promote": "failure"})
+    assert f"there is no release '{hostile}' of churn-model: the last one is 1.0.0" in done.annotations()[0]
+    assert set(world.refs("refs/heads/env")) == {"refs/heads/env/staging"}
+    assert not list(world.folder.rglob("stolen"))

@@ -110,6 +110,12 @@ class World:
         push = {"ref": "refs/heads/main", "before": base, "after": merge, "head_commit": {"id": merge}}
         return Event("push", merge, push | COMMON)
 
+    def dispatch(self, **inputs: str) -> Event:
+        """Let somebody start a workflow on `main` by hand."""
+        self.git("fetch", "--quiet", "origin")
+        payload = {"ref": "refs/heads/main", "inputs": inputs}
+        return Event("workflow_dispatch", self.git("rev-parse", "origin/main"), payload | COMMON)
+
     def _merge(self, branch: str) -> tuple[str, str, str]:
         """Return the tip of `main`, the tip of the branch, and a merge commit with these two parents."""
         self.git("fetch", "--quiet", "--prune", "origin")

@@ -2,9 +2,10 @@
 
 from gitops import environments, tags
 from gitops.environments import State
+from gitops.git import git, remote_env
 from gitops.manifests import render
 from gitops.project import Project, load
-from gitops.shell import Stop, attempt, say
+from gitops.shell import Stop, attempt, run, say
 from gitops.transition import ATTEMPTS, done, faster, preview, running, trailers
 
 
@@ -58,15 +59,14 @@ def _by_name(environment: str, release: tags.Release) -> str:
 
 def _released(project: Project) -> tags.Release | None:
     """Return the last release that HEAD contains."""
+    if git("rev-parse", "--is-shallow-repository") == "true":  # as in a workflow; not all branches: one holds the data
+        run("git", "fetch", "--quiet", "--unshallow", "origin", "HEAD", env=remote_env())
     known = tags.releases(project)
     for release in reversed(known):
         if attempt("git", "merge-base", "--is-ancestor", release.commit, "HEAD").returncode == 0:
             return release
     if known:
-        raise Stop(
-            f"HEAD contains no release: switch to main, or name the version (the last one is {known[-1].version}); "
-            "a shallow clone needs `git fetch --unshallow` first"
-        )
+        raise Stop(f"HEAD contains no release: switch to main, or name the version (the last is {known[-1].version})")
     return None
 
 
