@@ -374,6 +374,7 @@ def test_a_shallow_clone_as_of_a_workflow_is_enough(ann: Team, origin: Path, tmp
     ann.git("push", "--quiet", "origin", "main", "main:refs/heads/dvc-store")
     env, clone = ann.env, tmp_path / "shallow"
     run("git", "clone", "--quiet", "--depth=1", "--no-tags", f"file://{origin}", clone, cwd=tmp_path, env=env)
+    run("git", "config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", cwd=clone, env=env)
     command = (sys.executable, "-m", "gitops", "promote")
     assert "staging: nothing → 1.0.0" in run(*command, "staging", cwd=clone, env=env)
     ann.release("1.1.0")
