@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("status", help="which version runs where, since when, how good it is, and what waits")
     add.add_argument("--json", action="store_true", help="for other programs")
     add.set_defaults(run=_status)
+    add = commands.add_parser("image", help="build the image of this commit on this machine, and try it")
+    add.add_argument("--version", default="dev", help="what the service calls itself (default: %(default)s)")
+    add.set_defaults(run=_image)
     return parser
 
 
@@ -181,6 +184,12 @@ def _status(arguments: argparse.Namespace) -> int:
     from gitops.status import status
 
     return status(as_json=arguments.json)
+
+
+def _image(arguments: argparse.Namespace) -> int:
+    from gitops import smoke
+
+    return smoke.trial(arguments.version)
 
 
 if __name__ == "__main__":
