@@ -78,6 +78,7 @@ FILES = [
     "src/gitops/project.py",
     "src/gitops/promote.py",
     "src/gitops/prose.py",
+    "src/gitops/publish.py",
     "src/gitops/quality.py",
     "src/gitops/registry.py",
     "src/gitops/release.py",

@@ -163,9 +163,10 @@ def _card(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from gitops import image
     from gitops.verify import verify
 
-    return verify(arguments.version, arguments.folder)
+    return verify(arguments.version, arguments.folder, image.inspect)
 
 
 def _promote(arguments: argparse.Namespace) -> int:

@@ -10,9 +10,11 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from gitops.git import git
 from gitops.project import Project, locked, md5
 from gitops.shell import Stop, run
 
+MANIFESTS = ("deploy", ":!deploy/argocd.yaml", ":!deploy/flux.yaml")  # those two are applied once, by hand
 EXPORT = (
     "uv",
     "export",
@@ -27,8 +29,9 @@ EXPORT = (
 
 
 def identity(project: Project) -> str:
-    """Return the SHA-256 of all that a release holds: each named file, and the locked serving environment."""
-    named = sorted(set(project.bento_files) - {project.model})
+    """Return the SHA-256 of what a release holds: each named file, the locked serving environment, and `deploy/`."""
+    deploy = git("ls-files", *MANIFESTS).splitlines()
+    named = sorted({*project.bento_files, *deploy} - {project.model})
     _present(named)
     parts = [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in named]
     parts += [f"model {locked(Path('dvc.lock').read_text())[project.model]}", run(*EXPORT)]

@@ -16,6 +16,7 @@ from gitops.shell import Stop, attempt
 ENGINES = ("podman", "docker", "buildah")
 CONTAINERFILE = Path("deploy/Containerfile")
 RUNTIME = Path("deploy/runtime.py")
+REVISION, IDENTITY = "org.opencontainers.image.revision", "gitops.identity"
 EPOCH = "1970-01-01T00:00:00+00:00"
 
 
@@ -85,8 +86,8 @@ def build(project: Project, bento: Path, version: str, commit: str, identity: st
     labels = {
         "org.opencontainers.image.title": project.name,
         "org.opencontainers.image.version": version,
-        "org.opencontainers.image.revision": commit,
-        "gitops.identity": identity,
+        REVISION: commit,
+        IDENTITY: identity,
     }
     base = os.environ.get("BASE_IMAGE", "")
     given = {"BASE": base, "PIP_INDEX_URL": os.environ.get("PIP_INDEX_URL", "")}
@@ -115,19 +116,17 @@ def push(tag: str) -> str:
     return f"{name}@{held.digest}"
 
 
-def find(tag: str, commit: str, identity: str) -> str:
-    """Return `repository@sha256:...` when the registry holds this tag as an image of this release, else "".
-
-    A registry takes the manifest last, and only when it has all layers: what is found here is whole.
+def inspect(image: str) -> dict[str, str]:
+    """Return what the registry says of `repository@sha256:...`: `digest`, `revision` and `identity`; {} without it.
 
     Raises:
         Stop: the registry does not answer, or refuses.
     """
-    name, label = _parts(tag)
-    held = registry.manifest(name, label)
+    name, _, digest = image.partition("@")
+    held = registry.manifest(name, digest)
     told = registry.labels(name, held) if held else {}
-    ours = told.get("org.opencontainers.image.revision") == commit and told.get("gitops.identity") == identity
-    return f"{name}@{held.digest}" if held and ours else ""
+    labels = {"revision": told.get(REVISION, ""), "identity": told.get(IDENTITY, "")}
+    return {"digest": held.digest} | labels if held else {}
 
 
 def retag(image: str, label: str) -> None:

@@ -49,8 +49,9 @@ def judge(
         Stop: the tables are not about the same rows, or the gates are not gates.
     """
     checked = rules.check(gates)
-    table, old = _align(champion, challenger)
-    task, truth, new, old = _numbers(table, old)
+    table, old_scores = _align(champion, challenger)
+    task, truth, new, *others = numbers(table["truth"], table["score"], *([] if old_scores is None else [old_scores]))
+    old = others[0] if others else None
     parts = {} if old is None else split(checked.segments, table)
     everything = np.arange(len(truth))
     contests = {name: contest(find(name, task), everything, truth, new, old) for name in checked.metrics}
@@ -87,20 +88,22 @@ def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[pd.
     return new, old["score"]
 
 
-def _numbers(table: pd.DataFrame, old: "pd.Series[Any] | None") -> tuple[str, Vector, Vector, Vector | None]:
-    """Return the task (see `gitops.metrics.find`) and the columns as numbers, a class by its place among the names."""
-    columns = [table["truth"], table["score"], *([] if old is None else [old])]
+def numbers(*columns: "pd.Series[Any]") -> tuple[str, *tuple[Vector, ...]]:
+    """Return the task (see `gitops.metrics.find`), and truth and scores as numbers; a class is its place among the names.
+
+    Raises:
+        Stop: some of them are names and some are numbers.
+    """
     named = [not pd.api.types.is_numeric_dtype(column) for column in columns]
     if not any(named):
-        truth, new, *rest = (column.to_numpy(float) for column in columns)
-        task = "binary" if set(np.unique(truth[np.isfinite(truth)])) <= {0.0, 1.0} else "number"
-        return task, truth, new, rest[0] if rest else None
+        found = [column.to_numpy(np.float64) for column in columns]
+        truth = found[0]
+        return "binary" if set(np.unique(truth[np.isfinite(truth)])) <= {0.0, 1.0} else "number", *found
     if not all(named):
         raise Stop("truth and score are not of one kind: both are names of classes (text), or both are numbers")
     names = sorted({str(name) for column in columns for name in column.dropna().unique()})
     places = {name: float(place) for place, name in enumerate(names)}
-    truth, new, *rest = (column.astype(object).map(places, na_action="ignore").to_numpy(float) for column in columns)
-    return "classes", truth, new, rest[0] if rest else None
+    return "classes", *(np.array([places.get(name, np.nan) for name in column]) for column in columns)
 
 
 def split(groups: dict[str, Any], table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:

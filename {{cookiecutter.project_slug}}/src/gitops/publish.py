@@ -18,7 +18,8 @@ def published(tag: str) -> bool:
 def publish(tag: str, name: str, notes: str, assets: Iterable[Path], *, newest: bool) -> str:
     """Make the release, or finish the draft that a killed run left behind; return its address.
 
-    `newest` makes it the one that GitHub shows first. An immutable release takes no assets once it is published, hence the order.
+    `newest` makes it the one that GitHub shows first. An immutable release takes no assets once it is published, hence
+    the order.
     """
     draft = _find(tag)
     if draft is None:

@@ -42,12 +42,12 @@ def measure(rows: pd.DataFrame, raw: dict[str, Any]) -> tuple[list[dict[str, Any
     Method: percentile bootstrap as in `gitops.bootstrap`, with zero in the place of a champion.
     """
     checked = gates.check(raw)
-    truth, score = (rows[column].to_numpy(float) for column in ("truth", "score"))
-    whole = {name: _alone(contest(find(name), np.arange(len(rows)), truth, score, None)) for name in checked.metrics}
+    task, truth, score = judge.numbers(rows["truth"], rows["score"])
+    everything, by = np.arange(len(rows)), checked.segments["metric"]
+    whole = {name: _alone(contest(find(name, task), everything, truth, score, None)) for name in checked.metrics}
     groups = judge.split(checked.segments | {"min_rows": 1}, rows.set_index("id"))
-    metric = find(checked.segments["metric"])
-    parts = {name: _alone(contest(metric, indices, truth, score, None)) for name, indices in groups.items()}
-    resample([*whole.values(), *parts.values()], truth)
+    parts = {name: _alone(contest(find(by, task), one, truth, score, None)) for name, one in groups.items()}
+    resample([*whole.values(), *parts.values()], truth, stratified=task != "number")
     metrics = [_row(name, found) | {"floor": checked.metrics[name]["floor"]} for name, found in whole.items()]
     return metrics, _weakest_first(parts, checked)
 
@@ -56,8 +56,8 @@ def _weakest_first(parts: dict[str, Contest], checked: Gates) -> list[dict[str, 
     rows = [_row(name, found) for name, found in parts.items()]
     for row in rows:
         row["judged"] = row["rows"] >= checked.segments["min_rows"] and row["value"] is not None
-    sign = find(checked.segments["metric"]).sign
-    return sorted(rows, key=lambda row: math.inf if row["value"] is None else sign * row["value"])
+        row["strength"] = math.inf if row["value"] is None else row["value"] * (1 if row["more_is_better"] else -1)
+    return sorted(rows, key=lambda row: float(row.pop("strength")))
 
 
 def _alone(one: Contest) -> Contest:

@@ -105,7 +105,8 @@ def _image(project: Project, plan: Plan, built: Path) -> str:
     facts = smoke.smoke(project, pushed, gates.check(gates.read(Path("gates.yaml").read_text())).budgets)
     say("  " + ", ".join(f"{name} {value:.4g}" for name, value in facts.items()))
     say(f"› naming it {repository}:{plan.version}")
-    return image.retag(pushed, f"{repository}:{plan.version}")
+    image.retag(pushed, plan.version)
+    return pushed
 
 
 def _tag(project: Project, plan: Plan) -> None:
