@@ -72,10 +72,8 @@ def notes(project: Project, release: Release, last: Release | None, found: dict[
 def _first(project: Project, release: Release, last: Release | None) -> Text:
     """The one line that everybody reads."""
     if not last:
-        return [
-            Strong(f"The first release of {project.name}."),
-            " From now on every merge that changes it makes another.",
-        ]
+        first = f"{project.name} {release.version}: the first release."
+        return [Strong(first), " Each merge that changes it makes another."]
     before = locked(show(last.commit, "dvc.lock")).get(project.model)
     same = before == locked(Path("dvc.lock").read_text())[project.model]
     what = f"the same model as {last.version}" if same else f"a new model in the place of {last.version}'s"

@@ -36,12 +36,11 @@ def sbom(project: Project, release: Release) -> str:
         Stop: uv.lock does not fit pyproject.toml.
     """
     exported = json.loads(run(*EXPORT, "--format", "cyclonedx1.5"))
-    own = exported["metadata"]["component"]["bom-ref"]
     root, model, data = _root(project, release), _model(project, release), _data(project)
     packages = sorted(exported["components"], key=lambda part: str(part["bom-ref"]))
     needs = {entry["ref"]: sorted(entry.get("dependsOn", [])) for entry in exported["dependencies"]}
-    direct = needs.pop(own, [])
-    needs |= {root["bom-ref"]: [model["bom-ref"], *direct], model["bom-ref"]: [data["bom-ref"]]}
+    first = sorted(needs.keys() - {ref for refs in needs.values() for ref in refs})  # uv leaves out what a group names
+    needs |= {root["bom-ref"]: [model["bom-ref"], *first], model["bom-ref"]: [data["bom-ref"]]}
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
