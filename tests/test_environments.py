@@ -1,6 +1,7 @@
 """Environments as branches, on real Git repositories: what is promoted, refused, taken back, and done only once."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shlex
@@ -127,7 +128,7 @@ def test_a_promotion_writes_what_was_released(ann: Team) -> None:
     files = ann.state("staging")
     assert set(files) == FILES and image(files) == named
     facts = json.loads(files["release.json"])
-    assert facts.pop("date").startswith("20") and len(facts.pop("lock_sha256")) == 64
+    assert facts.pop("date").startswith("20")
     assert facts == {
         "format": 1,
         "environment": "staging",
@@ -138,6 +139,7 @@ def test_a_promotion_writes_what_was_released(ann: Team) -> None:
         "identity": "1.1.01.1.01.1.0",
         "image": named,
         "model_md5": f"{110:032x}",
+        "lock_sha256": hashlib.sha256((ann.path / "dvc.lock").read_bytes()).hexdigest(),
         "metrics": {"roc_auc": 0.11, "rows": 9},
     }
     assert ann.git("rev-list", "--count", "origin/env/staging") == "1", "a root of its own"
