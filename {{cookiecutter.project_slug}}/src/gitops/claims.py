@@ -73,5 +73,7 @@ def _predictions(path: Path, scored: pd.DataFrame) -> list[str]:
 def _same(given: "pd.Series[Any]", scored: "pd.Series[Any]") -> NDArray[np.bool_]:
     """Compare, row by row, numbers within `SCORE`, and names of classes exactly."""
     if pd.api.types.is_numeric_dtype(scored):
-        return np.isclose(given.to_numpy(float), scored.to_numpy(float), rtol=0, atol=SCORE, equal_nan=True)
-    return np.asarray(given.astype(object).to_numpy() == scored.astype(object).to_numpy(), dtype=bool)
+        close = np.isclose(given.to_numpy(float), scored.to_numpy(float), rtol=0, atol=SCORE, equal_nan=True)
+    else:
+        close = given.astype(object).to_numpy() == scored.astype(object).to_numpy()
+    return np.asarray(close, dtype=bool)

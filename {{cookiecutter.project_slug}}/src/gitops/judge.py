@@ -50,7 +50,7 @@ def judge(
     """
     checked = rules.check(gates)
     table, old_scores = _align(champion, challenger)
-    task, truth, new, *others = numbers(table["truth"], table["score"], *([] if old_scores is None else [old_scores]))
+    task, (truth, new, *others) = numbers(table["truth"], table["score"], *([] if old_scores is None else [old_scores]))
     old = others[0] if others else None
     parts = {} if old is None else split(checked.segments, table)
     everything = np.arange(len(truth))
@@ -88,8 +88,8 @@ def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[pd.
     return new, old["score"]
 
 
-def numbers(*columns: "pd.Series[Any]") -> tuple[str, *tuple[Vector, ...]]:
-    """Return the task (see `gitops.metrics.find`), and truth and scores as numbers; a class is its place among the names.
+def numbers(*columns: "pd.Series[Any]") -> tuple[str, list[Vector]]:
+    """Return the task (see `gitops.metrics.find`), and truth and scores as numbers; a class is its place by name.
 
     Raises:
         Stop: some of them are names and some are numbers.
@@ -98,12 +98,12 @@ def numbers(*columns: "pd.Series[Any]") -> tuple[str, *tuple[Vector, ...]]:
     if not any(named):
         found = [column.to_numpy(np.float64) for column in columns]
         truth = found[0]
-        return "binary" if set(np.unique(truth[np.isfinite(truth)])) <= {0.0, 1.0} else "number", *found
+        return "binary" if set(np.unique(truth[np.isfinite(truth)])) <= {0.0, 1.0} else "number", found
     if not all(named):
         raise Stop("truth and score are not of one kind: both are names of classes (text), or both are numbers")
     names = sorted({str(name) for column in columns for name in column.dropna().unique()})
     places = {name: float(place) for place, name in enumerate(names)}
-    return "classes", *(np.array([places.get(name, np.nan) for name in column]) for column in columns)
+    return "classes", [np.array([places.get(name, np.nan) for name in column]) for column in columns]
 
 
 def split(groups: dict[str, Any], table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:

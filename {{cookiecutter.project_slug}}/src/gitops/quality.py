@@ -42,7 +42,7 @@ def measure(rows: pd.DataFrame, raw: dict[str, Any]) -> tuple[list[dict[str, Any
     Method: percentile bootstrap as in `gitops.bootstrap`, with zero in the place of a champion.
     """
     checked = gates.check(raw)
-    task, truth, score = judge.numbers(rows["truth"], rows["score"])
+    task, (truth, score) = judge.numbers(rows["truth"], rows["score"])
     everything, by = np.arange(len(rows)), checked.segments["metric"]
     whole = {name: _alone(contest(find(name, task), everything, truth, score, None)) for name in checked.metrics}
     groups = judge.split(checked.segments | {"min_rows": 1}, rows.set_index("id"))
