@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import containers
 import harness
 import laptop
 import pytest
@@ -105,4 +106,20 @@ def world(planted: Path, tmp_path: Path) -> Iterator[World]:
     """Return a GitHub of this test's own with the planted repository."""
     shutil.copytree(planted / "hub", tmp_path / "hub")
     with World(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def podman(shared: Path) -> Iterator[containers.Podman]:
+    """Return this worker's podman, whose images and containers are removed at the end."""
+    harness.needs("podman", "uv")
+    with containers.Podman(once(shared, "base-image", containers.make_context)) as made:
+        yield made
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[containers.Registry]:
+    """Return a registry of this test's own, on this machine."""
+    harness.needs("docker-registry")
+    with containers.Registry(tmp_path / "registry") as made:
         yield made

@@ -1,0 +1,230 @@
+"""The image of a release: what is in it, that it comes out the same, how it is tried, and how it gets to a registry."""
+
+import json
+import re
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from containers import BASE, Podman, Registry
+from gitops import image, smoke
+from gitops import registry as api
+from gitops.project import load
+from gitops.shell import Stop
+from harness import Failed
+from laptop import Laptop
+
+pytestmark = pytest.mark.slow
+
+COMMAND = "python -m gitops image --version 1.0.0"
+ABSENT = {"sh", "bash", "gcc", "cc", "ld", "git", "dvc", "pip", "pip3", "apt", "apt-get", "dpkg", "perl", "uv", "curl"}
+FOREIGN = {"pip", "setuptools", "ensurepip", "pandas", "sklearn", "scipy", "pyarrow", "dvc", "skl2onnx", "gitops"}
+OURS = {
+    "opt/bento/bento.yaml",
+    "opt/bento/src/bentofile.yaml",
+    "opt/bento/src/build/model.onnx",
+    "opt/bento/src/model/__init__.py",
+    "opt/bento/src/model/schema.py",
+    "opt/bento/src/model/score.py",
+    "opt/bento/src/model/service.py",
+    "opt/bento/src/params.yaml",
+    "opt/bento/src/schema.yaml",
+}
+
+
+@pytest.fixture(scope="module")
+def built(champion: Path, podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> tuple[Laptop, str, str]:
+    """Return a laptop with secrets lying around, the id of the image that its command made, and all that it said."""
+    laptop = Laptop(champion, tmp_path_factory.mktemp("image"))
+    for name in (".env", "src/.env", "src/model/notes.txt", "deploy/.env"):
+        laptop.write(name, "PASSWORD=secret")
+    laptop.env |= podman.env
+    said = laptop.run(COMMAND)
+    return laptop, said.splitlines()[-1].split()[1], said
+
+
+@pytest.fixture
+def here(built: tuple[Laptop, str, str], podman: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Stand in a copy of that project's files, with the same podman, and return the image's id."""
+    laptop, made, _ = built
+    for name in ("pyproject.toml", "openapi.json"):
+        shutil.copy(laptop.path / name, tmp_path)
+    shutil.copytree(laptop.path / "build", tmp_path / "build")
+    podman.use(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(smoke, "REQUESTS", 10)
+    return made
+
+
+def test_the_command_builds_and_tries_the_image(built: tuple[Laptop, str, str], podman: Podman) -> None:
+    _, made, said = built
+    facts = json.loads(re.search(r"\{.*\}$", said)[0])  # type: ignore[index]
+    assert podman("image", "inspect", "--format", "{{.Id}}", "localhost/churn-model:1.0.0") == made
+    assert 0 < facts["ready_seconds"] < 60 and 0 < facts["p95_ms"] < 1000
+    assert 50 < facts["memory_mb"] < 512 and 100 < facts["size_mb"] < 320
+    assert not podman("ps", "--all", "--quiet")
+
+
+def test_the_same_commit_makes_the_same_image_elsewhere(
+    built: tuple[Laptop, str, str], podman: Podman, champion: Path, tmp_path: Path
+) -> None:
+    laptop, made, _ = built
+    other = Laptop(champion, tmp_path)
+    other.write(".env", "another")  # both checkouts are dirty, and that is all that the image may tell
+    with Podman(podman.context) as fresh:  # which has no layers of an earlier build
+        other.env |= fresh.env
+        assert other.run("git rev-parse HEAD") == laptop.run("git rev-parse HEAD")
+        assert other.run(COMMAND).splitlines()[-1].split()[1] == made
+
+
+def test_the_image_holds_the_service_and_nothing_else(here: str, podman: Podman, tmp_path: Path) -> None:
+    container = podman("create", here)
+    podman("export", "--output", str(tmp_path / "image.tar"), container)
+    podman("rm", container)
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        members = {member.name: member for member in archive}
+    parts = {part for name in members for part in Path(name).parts}
+    programs = {Path(name).name for name, member in members.items() if member.mode & 0o111 and member.isfile()}
+    assert not ABSENT & programs and "bentoml" in programs
+    assert not FOREIGN & parts and {"onnxruntime", "numpy", "pydantic"} <= parts
+    assert not parts & {".env", ".git", ".dvc", "notes.txt", "table.csv", "holdout.parquet", "tests"}
+    files = {name for name, member in members.items() if name.startswith("opt/bento/") and member.isfile()}
+    assert files == OURS
+    writable = [name for name, member in members.items() if member.mode & 0o002 and not member.issym()]
+    assert [name.rstrip("/") for name in writable if not name.startswith(("dev", "proc", "sys"))] == ["tmp"]
+    assert not [name for name, member in members.items() if member.mode & 0o6000], "nothing runs as somebody else"
+
+
+def test_what_the_image_says_of_itself(built: tuple[Laptop, str, str], podman: Podman) -> None:
+    laptop, made, _ = built
+    config = json.loads(podman("image", "inspect", made))[0]["Config"]
+    labels = config["Labels"]
+    assert config["User"] == "10001:10001" and list(config["ExposedPorts"]) == ["3000/tcp"]
+    assert (
+        config["Entrypoint"][:3] == ["bentoml", "serve", "/opt/bento"] and "BENTOML_HOME=/tmp/bentoml" in config["Env"]
+    )
+    assert labels["org.opencontainers.image.title"] == "churn-model"
+    assert labels["org.opencontainers.image.version"] == "1.0.0"
+    assert labels["org.opencontainers.image.revision"].removesuffix("-dirty") == laptop.run("git rev-parse HEAD")
+    assert re.fullmatch("[0-9a-f]{64}", labels["gitops.identity"])
+
+
+def edit_scores(folder: Path) -> None:
+    path = folder / "build/predictions.parquet"
+    table = pd.read_parquet(path)
+    table.loc[table.index[7], "score"] += 1e-5
+    table.to_parquet(path)
+
+
+def edit_contract(folder: Path) -> None:
+    path = folder / "openapi.json"
+    path.write_text(path.read_text().replace('"maximum": 9007199254740991', '"maximum": 72'))
+
+
+def no_edit(folder: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("edit", "budgets", "sentence"),
+    [
+        (edit_scores, {}, "scores 1 of 100 held-out rows otherwise than the reviewed model"),
+        (edit_contract, {}, "another type Row than openapi.json promises"),
+        (no_edit, {"p95_ms": 0.01}, r"exceeds the budget p95_ms of gates.yaml: [\d.]+ > 0.01"),
+        (no_edit, {"image_mb": 1e6, "memory_mb": 9.0}, r"exceeds the budget memory_mb of gates.yaml: [\d.]+ > 9"),
+        (no_edit, {"p95_ms": 1e6, "image_mb": 99.0}, r"exceeds the budget image_mb of gates.yaml: [\d.]+ > 99"),
+    ],
+)
+def test_what_differs_stops_the_release(
+    here: str,
+    podman: Podman,
+    tmp_path: Path,
+    edit: Callable[[Path], None],
+    budgets: dict[str, float],
+    sentence: str,
+) -> None:
+    edit(tmp_path)
+    with pytest.raises(Stop, match=sentence):
+        smoke.smoke(load(), here, budgets)
+    assert not podman("ps", "--all", "--quiet")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("LABEL org.opencontainers.image.version=2.0.0", r"is labelled 2\.0\.0 and answers as 1\.0\.0"),
+        ('ENTRYPOINT ["python", "-c", "raise SystemExit(\'no model here\')"]', "does not become ready: no model here"),
+    ],
+)
+def test_an_image_that_is_not_what_it_says_stops(
+    here: str, podman: Podman, tmp_path: Path, line: str, sentence: str
+) -> None:
+    (tmp_path / "Containerfile").write_text(f"FROM {here}\n{line}\n")
+    other = podman("build", "--quiet", str(tmp_path))
+    with pytest.raises(Stop, match=sentence):
+        smoke.smoke(load(), other, {})
+    podman("rmi", other)
+    assert not podman("ps", "--all", "--quiet")
+
+
+def test_a_push_is_found_and_tried_by_its_digest(here: str, podman: Podman, registry: Registry) -> None:
+    tag = f"{registry.host}/acme/churn-model:candidate"
+    labels = json.loads(podman("image", "inspect", here))[0]["Config"]["Labels"]
+    commit, identity = labels["org.opencontainers.image.revision"], labels["gitops.identity"]
+    assert image.find(tag, commit, identity) == ""
+    podman("tag", here, tag)
+    pushed = image.push(tag)
+    assert image.find(tag, commit, identity) == pushed
+    assert image.find(tag, "another commit", identity) == image.find(tag, commit, "another identity") == ""
+    image.retag(pushed, "1.0.0")
+    assert image.find(tag.replace("candidate", "1.0.0"), commit, identity) == pushed
+    podman("rmi", "--force", tag)
+    assert smoke.smoke(load(), pushed, {})["size_mb"] > 100
+    with pytest.raises(Stop, match="holds no sha256:0000"):
+        image.retag(pushed.partition("@")[0] + "@sha256:" + "0" * 64, "1.0.0")
+
+
+def test_a_registry_that_is_down_is_told_in_one_sentence(podman: Podman, registry: Registry, here: str) -> None:
+    tag = f"{registry.host}/acme/churn-model:1.0.0"
+    podman("tag", here, tag)
+    registry.stop()
+    for call in (lambda: image.push(tag), lambda: image.find(tag, "", ""), lambda: image.retag(f"{tag[:-6]}@x", "y")):
+        with pytest.raises(Stop, match="connection refused|Connection refused") as stop:
+            call()
+        assert "\n" not in str(stop.value) and registry.host in str(stop.value)
+    registry.start()
+    image.push(tag)
+    assert api.manifest(tag[:-6], "1.0.0")
+    podman("rmi", tag)
+
+
+def test_a_base_image_that_is_not_there_is_told(built: tuple[Laptop, str, str], registry: Registry) -> None:
+    laptop, _, _ = built
+    laptop.env["BASE_IMAGE"] = f"{registry.host}/no/base:1"
+    with pytest.raises(
+        Failed, match=r"error: localhost/churn-model:1\.0\.0 can't be built: podman says .*manifest unknown"
+    ):
+        laptop.run(COMMAND)
+    laptop.env["BASE_IMAGE"] = BASE
+
+
+def test_a_registry_with_a_password(here: str, podman: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Registry(tmp_path / "closed", password=True) as closed:
+        monkeypatch.setenv("IMAGE", f"{closed.host}/acme/churn-model")
+        tag = image.repository() + ":1.0.0"
+        podman("tag", here, tag)
+        with pytest.raises(Stop, match="can't be pushed"):
+            image.push(tag)
+        monkeypatch.setenv("REGISTRY_USER", "robot")
+        monkeypatch.setenv("REGISTRY_PASSWORD", "wrong")
+        with pytest.raises(Stop, match="robot can't log in to"):
+            image.login()
+        with pytest.raises(Stop, match="answered 401 for acme/churn-model: REGISTRY_USER and REGISTRY_PASSWORD"):
+            image.find(tag, "", "")
+        monkeypatch.setenv("REGISTRY_PASSWORD", "secret")
+        image.login()
+        assert image.push(tag).startswith(f"{closed.host}/acme/churn-model@sha256:")
+        podman("rmi", tag)
