@@ -1,6 +1,5 @@
 """What a release means for a cluster: `deploy/` of its commit, rendered by Kustomize with its image and version."""
 
-import hashlib
 import json
 import shutil
 import tarfile
@@ -9,8 +8,9 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from gitops import tags
 from gitops.git import git, show
-from gitops.project import Project, locked
+from gitops.project import Project
 from gitops.shell import Stop, run
 from gitops.tags import Release
 
@@ -33,7 +33,7 @@ def render(project: Project, release: Release, environment: str) -> dict[str, st
         _unpack(release, environment, Path(folder))
         (Path(folder) / "kustomization.yaml").write_text(_kustomization(project, release, environment))
         manifests = run(*_builder(), folder) + "\n"
-    facts = json.dumps(_facts(project, release, environment), indent=2) + "\n"
+    facts = json.dumps({"format": FORMAT, "environment": environment} | tags.facts(project, release), indent=2) + "\n"
     return {"kustomization.yaml": ENTRY, "manifests.yaml": manifests, "release.json": facts}
 
 
@@ -74,21 +74,3 @@ def _builder() -> tuple[str, ...]:
     if shutil.which("kubectl"):
         return "kubectl", "kustomize"
     raise Stop("neither `kustomize` nor `kubectl` is on PATH: install one of them, it renders deploy/")
-
-
-def _facts(project: Project, release: Release, environment: str) -> dict[str, object]:
-    lock = show(release.commit, "dvc.lock") or ""
-    return {
-        "format": FORMAT,
-        "environment": environment,
-        "version": release.version,
-        "tag": release.tag,
-        "commit": release.commit,
-        "date": release.date,
-        "reason": release.reason,
-        "identity": release.identity,
-        "image": release.image,
-        "model_md5": locked(lock).get(project.model, ""),
-        "lock_sha256": hashlib.sha256(lock.encode()).hexdigest(),
-        "metrics": json.loads(show(release.commit, project.metrics) or "{}"),
-    }

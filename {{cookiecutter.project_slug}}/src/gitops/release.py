@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gitops import assets, bento, gates, github, image, lock, papers, publish, smoke, store, tags
 from gitops.git import has_origin, identity_env, remote_env, show
+from gitops.manifests import FORMAT
 from gitops.plan import Plan, plan_release
 from gitops.project import Project, load, locked
 from gitops.shell import Stop, dvc, run, say, stream
@@ -120,10 +121,7 @@ def _tag(project: Project, plan: Plan) -> None:
 def _facts(project: Project, made: tags.Release) -> list[Path]:
     """Write release.json, and beside it the files of the commit that it speaks about."""
     texts = {name: show(made.commit, name) or "" for name in (project.metrics, project.contract, "dvc.lock")}
-    lock_ = texts["dvc.lock"]
-    facts = {"format": 1} | made.facts | {"model_md5": locked(lock_)[project.model]}
-    facts |= {"lock_sha256": assets.sha256(lock_.encode()), "metrics": json.loads(texts[project.metrics])}
-    texts["release.json"] = json.dumps(facts, indent=2) + "\n"
+    texts["release.json"] = json.dumps({"format": FORMAT} | tags.facts(project, made), indent=2) + "\n"
     for name, text in texts.items():
         (OUT / name).write_text(text)
     return [OUT / name for name in texts]

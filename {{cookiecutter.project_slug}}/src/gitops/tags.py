@@ -1,10 +1,13 @@
 """The releases of this repository, as its annotated tags tell them: Git alone knows what was released and from what."""
 
+import json
 import re
 from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any
 
-from gitops.git import has_origin, remote_env
-from gitops.project import Project
+from gitops.git import has_origin, remote_env, show
+from gitops.project import Project, locked
 from gitops.shell import Stop, run
 
 VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -22,11 +25,6 @@ class Release:
     reason: str
     identity: str
     image: str
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """Return what release.json repeats."""
-        return asdict(self)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -68,6 +66,13 @@ def find(project: Project, version: str) -> Release:
             return release
     last = f"the last one is {known[-1].version}" if known else "nothing was released yet"
     raise Stop(f"there is no release {version!r} of {project.name}: {last}")
+
+
+def facts(project: Project, release: Release) -> dict[str, Any]:
+    """Return what every release.json says of a release, all of it from its tag and its commit."""
+    lock = show(release.commit, "dvc.lock") or ""
+    more = {"model_md5": locked(lock).get(project.model, ""), "lock_sha256": sha256(lock.encode()).hexdigest()}
+    return asdict(release) | more | {"metrics": json.loads(show(release.commit, project.metrics) or "{}")}
 
 
 def numbers(version: str) -> tuple[int, ...]:
