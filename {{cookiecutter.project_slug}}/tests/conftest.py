@@ -1,15 +1,18 @@
 """A copy of this project, trained on made-up rows: tests need no data and no model, and suit any schema.yaml."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from starlette.testclient import TestClient
 
 os.environ["OMP_NUM_THREADS"] = "1"  # these tables are tiny: more threads would wait for each other
 
@@ -88,6 +91,23 @@ def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def client(trained: Path) -> Iterator[TestClient]:
+    """The service of the trained project, over HTTP in this process."""
+    from model import service
+
+    app: Any = service.Model
+    with TestClient(app.to_asgi()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def records(trained: Path) -> list[dict[str, Any]]:
+    """The held-out rows as a caller would send them."""
+    rows = pd.read_parquet("build/holdout.parquet").drop(columns=load().target.name)
+    return list(json.loads(rows.to_json(orient="records", force_ascii=False)))
 
 
 def run_pipeline() -> None:

@@ -1,34 +1,24 @@
 """The service answers what was evaluated, and refuses what schema.yaml does not allow."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+import logging
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from pydantic import ValidationError
 from starlette.testclient import TestClient
+from starlette.types import Message
 
-from model import contract
+from model import contract, route, score, service
+from model.api import BINARY, SCHEMA, Query
+from model.predict import predictor
 from model.schema import ModelError, load, param
-
-
-@pytest.fixture(scope="module")
-def client(trained: Path) -> Iterator[TestClient]:
-    """The service of the trained project, over HTTP in this process."""
-    from model import service
-
-    app: Any = service.Model
-    with TestClient(app.to_asgi()) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def records(trained: Path) -> list[dict[str, Any]]:
-    """The held-out rows as a caller would send them."""
-    rows = pd.read_parquet("build/holdout.parquet").drop(columns=load().target.name)
-    return list(json.loads(rows.to_json(orient="records", force_ascii=False)))
 
 
 def test_the_service_answers_what_was_evaluated(client: TestClient, records: list[dict[str, Any]]) -> None:
@@ -44,16 +34,29 @@ def test_the_service_answers_what_was_evaluated(client: TestClient, records: lis
 def test_the_label_follows_from_the_threshold(
     client: TestClient, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from model import service
-
     scores = [row["score"] for row in client.post("/predict", json={"records": records}).json()["predictions"]]
-    monkeypatch.setattr(service, "THRESHOLD", sorted(scores)[len(scores) // 2])
+    threshold = sorted(scores)[len(scores) // 2]
+    monkeypatch.setattr(predictor(), "threshold", threshold)
     rows = client.post("/predict", json={"records": records}).json()["predictions"]
-    if service.BINARY:
-        positive = service.SCHEMA.target.positive
-        assert [row["label"] == positive for row in rows] == [row["score"] >= service.THRESHOLD for row in rows]
+    if BINARY:
+        positive = SCHEMA.target.positive
+        assert [row["label"] == positive for row in rows] == [row["score"] >= threshold for row in rows]
     else:
         assert all(set(row) == {"id", "score"} for row in rows)
+
+
+def test_large_bodies_are_answered_too(client: TestClient, records: list[dict[str, Any]]) -> None:
+    many = [row | ({SCHEMA.id: str(i)} if SCHEMA.id else {}) for i, row in enumerate(records * 3)]
+    assert len(json.dumps(many)) > route.SMALL, "else this test shows nothing"
+    few = client.post("/predict", json={"records": records[:1]}).json()["predictions"]
+    rows = client.post("/predict", json={"records": many}).json()["predictions"]
+    assert len(rows) == len(many) and rows[0]["score"] == few[0]["score"]
+
+
+def test_bentoml_s_own_call_answers_the_same(client: TestClient, records: list[dict[str, Any]]) -> None:
+    query = Query.model_validate_json(json.dumps({"records": records[:3], "reasons": 1}))
+    answer = asyncio.run(service.Model.inner().predict(query))
+    assert answer.model_dump() == client.post("/predict", json={"records": records[:3], "reasons": 1}).json()
 
 
 def test_a_missing_value_may_be_left_out(client: TestClient, records: list[dict[str, Any]]) -> None:
@@ -100,15 +103,90 @@ def test_an_id_is_required_and_sent_once(client: TestClient, records: list[dict[
     )
 
 
+def test_numbers_beyond_reason_are_refused(client: TestClient, records: list[dict[str, Any]]) -> None:
+    for name in load().numbers:
+        if load().columns[name].type in ("number", "integer"):
+            body = json.dumps({"records": [records[0] | {name: "LARGE"}]}).replace('"LARGE"', "1e31")
+            assert json.loads(refused(client, body.encode()))["detail"][0]["loc"] == ["records", 0, name]
+
+
+def test_the_answer_says_where_and_keeps_short(client: TestClient, records: list[dict[str, Any]]) -> None:
+    column = next(iter(load().columns))
+    answer = json.loads(refused(client, {"records": [row | {column: []} for row in records]}))
+    assert answer["error"].startswith(f"body.records[0].{column}: Input should be")
+    assert answer["error"].endswith(f"(and {len(records) - 1:,} more)") and len(answer["detail"]) == route.LISTED
+
+
+def test_a_score_that_is_no_number_is_refused(
+    client: TestClient, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "score", lambda model, matrices: np.array([0.5, np.nan]))
+    detail = json.loads(refused(client, {"records": records[:2]}))["detail"]
+    assert [(problem["loc"], problem["type"]) for problem in detail] == [(["records", 1], "not_finite")]
+
+
 def test_only_json_is_read(client: TestClient) -> None:
-    for kind in ("multipart/form-data", "application/x-www-form-urlencoded", "application/vnd.bentoml+pickle"):
-        answer = client.post("/predict", content=b"records=1", headers={"content-type": kind})
-        assert (answer.status_code, answer.json()) == (415, {"error": "send the content type application/json"})
+    for kind in ("multipart/form-data", "application/vnd.bentoml+pickle", "application/jsonp", "text/plain"):
+        answer = client.post("/predict", content=b"{}", headers={"content-type": kind})
+        assert (answer.status_code, answer.json()["error"]) == (415, "send the content type application/json")
+    assert client.post("/predict", content=b"{}").status_code == 400, "without a type it is taken for JSON"
+
+
+def test_a_body_that_is_too_large_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "MOST_BYTES", 100)
+    for body in (b"x" * 101, iter([b"x" * 60, b"x" * 60])):
+        answer = client.post("/predict", content=body)
+        assert answer.status_code == 413
+        assert answer.json()["error"] == "the body has more than 100 bytes: send fewer records at once"
+    assert client.post("/predict", content=b"x" * 100).status_code == 400
+
+
+def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never() -> Message:
+        await asyncio.sleep(9)
+        raise AssertionError
+
+    monkeypatch.setattr(route, "PATIENCE", 0.01)
+    sent: list[Any] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+    asyncio.run(route.Route(never)(scope, never, send))
+    assert sent[0]["status"] == 408 and b"did not arrive within 0.01 seconds" in sent[1]["body"]
+
+
+def test_a_failure_is_logged_without_the_customer(
+    client: TestClient, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(" ".join(["Jane", "Doe"]))
+
+    monkeypatch.setattr(score, "from_records", fail)
+    monkeypatch.setattr(logging.getLogger("bentoml"), "propagate", True)
+    answer = client.post("/predict", json={"records": records[:1]})
+    assert (answer.status_code, answer.json()["error"]) == (500, "the service failed, and its log says where")
+    assert "RuntimeError" in caplog.text and "in fail" in caplog.text and "Jane Doe" not in caplog.text
+
+
+@pytest.mark.parametrize("policy", ["reject", "missing"])
+def test_an_unknown_category_is_refused_or_missing(trained: Path, records: list[dict[str, Any]], policy: str) -> None:
+    schema = load()
+    if not schema.categories:
+        pytest.skip("this project's rows have no category")
+    row_model, column = schema.row_model(unknown_is_missing=policy == "missing"), schema.categories[0]
+    row = json.dumps(records[0] | {column: "brand new"})
+    if policy == "reject":
+        with pytest.raises(ValidationError, match=re.escape(column)):
+            row_model.model_validate_json(row)
+        return
+    unknown = score.from_records(schema, [row_model.model_validate_json(row)])["categories"]
+    known = score.from_records(schema, [row_model.model_validate_json(json.dumps(records[0]))])["categories"]
+    assert unknown[0, 0] == "" and known[0, 0] == (records[0][column] or "")
 
 
 def test_the_service_is_ready_when_its_model_scores(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from model import score
-
     assert client.get("/readyz").status_code == 200
     monkeypatch.setattr(score, "score", lambda model, matrices: float("nan"))
     assert client.get("/readyz").status_code == 503
@@ -117,7 +195,9 @@ def test_the_service_is_ready_when_its_model_scores(client: TestClient, monkeypa
 def test_openapi_json_is_what_the_service_promises(client: TestClient) -> None:
     assert (ROOT / "openapi.json").read_text(encoding="utf-8") == contract.render(), "run `uv run model contract`"
     document = json.loads(contract.render())
+    assert client.get("/docs.json").json() == document
     assert list(document["paths"]) == ["/predict"]
+    assert list(document["paths"]["/predict"]["post"]["responses"]) == ["200", "400", "401", "408", "413", "415"]
     row, schema = document["components"]["schemas"]["Row"], load()
     assert set(row["properties"]) == {*schema.columns, *filter(None, [schema.id])}
     assert row["additionalProperties"] is False

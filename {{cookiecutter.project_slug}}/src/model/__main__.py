@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--timing", type=Path, help="where to write how long one prediction takes (JSON)")
     contract = command("contract", "write openapi.json, what the service promises its callers")
     contract.add_argument("--check", action="store_true", help="write nothing, and fail when the file is out of date")
+    command("key", "make a key for a caller of the service, and the digest by which the service knows it")
     adopt = command("adopt", "make another table this project's: write schema.yaml and all that follows from it")
     adopt.add_argument("file", type=Path, help="CSV file in UTF-8, with commas and a header")
     adopt.add_argument("--target", required=True, metavar="COLUMN", help="what to predict: two values, or a number")
@@ -71,6 +72,11 @@ def run(args: argparse.Namespace) -> None:
             from model.contract import contract
 
             contract(check=args.check)
+        case "key":
+            from model.auth import new_key
+
+            key, digest = new_key()
+            print(f"key     {key}  for the caller, shown this once\ndigest  {digest}  for SERVICE_KEYS")
         case "adopt":
             from model.adopt import adopt
 

@@ -2,12 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Any
+
+from pydantic.json_schema import models_json_schema
 
 from model.schema import ModelError
 
 PATH = Path("openapi.json")
-ROUTE = "/predict"
+REFUSALS = {
+    "400": "The body or one of its fields breaks this contract",
+    "401": "The key is missing or unknown",
+    "408": "The body did not arrive in time",
+    "413": "The body is too large",
+    "415": "The body is not JSON",
+}
 
 
 def contract(*, check: bool) -> None:
@@ -25,32 +32,33 @@ def contract(*, check: bool) -> None:
 
 
 def render() -> str:
-    """Return the OpenAPI document of the one route and the types it uses, without BentoML's own routes and texts."""
-    from model import service
+    """Return the OpenAPI document of the one route, from the types that check the requests."""
+    from model.api import Error, Predictions, Query
 
-    model: Any = service.Model
-    spec = model.openapi_spec.asdict()
-    route, schemas = spec["paths"][ROUTE], spec["components"]["schemas"]
-    route["post"]["requestBody"]["content"]["application/json"]["schema"].pop(
-        "root_input", None
-    )  # BentoML's, not OpenAPI's
+    used = models_json_schema(
+        [(Query, "validation"), (Predictions, "serialization"), (Error, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )[1]["$defs"]
+    key = {"type": "http", "scheme": "bearer", "description": "None is needed where the service listens on loopback"}
+    operation = {
+        "operationId": "predict",
+        "summary": "Score each record",
+        "description": "A label follows from the reviewed threshold.",
+        "security": [{"key": []}],
+        "requestBody": {"required": True, "content": _json("Query")},
+        "responses": {
+            "200": {"description": "The predictions", "content": _json("Predictions")},
+            **{status: {"description": text, "content": _json("Error")} for status, text in REFUSALS.items()},
+        },
+    }
     document = {
-        "openapi": spec["openapi"],
+        "openapi": "3.1.0",  # its types are those of JSON Schema, which pydantic writes
         "info": {"title": "Model", "version": "1"},
-        "paths": {ROUTE: route},
-        "components": {"schemas": {name: schemas[name] for name in _used(route, schemas)}},
+        "paths": {"/predict": {"post": operation}},
+        "components": {"schemas": used, "securitySchemes": {"key": key}},
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _used(tree: Any, schemas: dict[str, Any]) -> set[str]:
-    """Return the names of the schemas that a part of the document refers to, directly or through others."""
-    found, parts = set[str](), [tree]
-    while parts:
-        part = parts.pop()
-        name = part.get("$ref", "").rpartition("/")[2] if isinstance(part, dict) else ""
-        if name and name not in found:
-            found.add(name)
-            parts.append(schemas[name])
-        parts += part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
-    return found
+def _json(name: str) -> dict[str, object]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}

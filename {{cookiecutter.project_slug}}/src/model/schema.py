@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 PATH = Path("schema.yaml")
 PARAMS = Path("params.yaml")
-SAFE_INTEGER = 2**53 - 1  # the largest that every JSON reader keeps exact
+# What a request may hold where schema.yaml has no limit: an integer that every JSON reader keeps exact, and a number
+# that a model can add and multiply without leaving float32.
+WIDEST = {"integer": 2**53 - 1, "number": 1e30}
 
 # column type -> Python type in a request
 TYPES: dict[str, Any] = {"number": float, "integer": int, "boolean": bool, "date": date, "category": str}
@@ -91,21 +93,28 @@ class Schema(_Part):
         """The columns of the model's input `categories`, in its order."""
         return [name for name, column in self.columns.items() if column.type == "category"]
 
-    def row_model(self) -> type[BaseModel]:
-        """Return the type of a request's record: `c0` is the first column, which callers know by its own name."""
-        rows: dict[str, Any] = {f"c{i}": _field(name, column) for i, (name, column) in enumerate(self.columns.items())}
+    def row_model(self, *, unknown_is_missing: bool = False) -> type[BaseModel]:
+        """Return the type of a request's record: `c0` is the first column, which callers know by its own name.
+
+        A category outside its values is refused, or with `unknown_is_missing` taken for a missing one.
+        """
+        fields = [_field(name, column, unknown_is_missing) for name, column in self.columns.items()]
+        rows: dict[str, Any] = {f"c{i}": field for i, field in enumerate(fields)}
         if self.id:
             rows["id"] = (Annotated[str, Field(min_length=1)], Field(alias=self.id))
         return create_model("Row", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), **rows)
 
 
-def _field(name: str, column: Column) -> tuple[Any, Any]:
+def _field(name: str, column: Column, unknown_is_missing: bool) -> tuple[Any, Any]:
     """Return pydantic's annotation and default of a column."""
     kind: Any = Literal.__getitem__(tuple(column.values)) if column.values else TYPES[column.type]
-    widest = SAFE_INTEGER if column.type == "integer" else None
-    low = column.min if column.min is not None or widest is None else -widest
-    high = column.max if column.max is not None else widest
+    if column.values and unknown_is_missing:
+        known = Field(description="Unknown values count as missing", examples=column.values)
+        kind = Annotated[str, known, AfterValidator(lambda value: value if value in column.values else None)]
     if column.type in ("integer", "number"):
+        widest = WIDEST[column.type]
+        low = column.min if column.min is not None else -widest
+        high = column.max if column.max is not None else widest
         kind = Annotated[kind, Field(ge=low, le=high)]
     return (kind | None, Field(alias=name, default=None)) if column.nullable else (kind, Field(alias=name))
 

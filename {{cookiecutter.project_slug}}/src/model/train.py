@@ -1,10 +1,13 @@
 """Fit the pipeline that params.yaml chooses, and export all of it, preprocessing included, to ONNX."""
 
+import json
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from onnx import helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
@@ -31,7 +34,7 @@ def train() -> None:
     except ValueError as error:
         raise ModelError(f"training failed with model.{param('model.kind')} of params.yaml: {error}") from None
     _floor_thresholds(pipeline[-1])
-    content = export(pipeline, matrices)
+    content = export(pipeline, matrices, reference(schema, rows, pipeline))
     difference = parity(pipeline, content, score.from_frame(schema, holdout))
     if not difference <= PARITY:  # NaN too
         raise ModelError(
@@ -88,8 +91,24 @@ def _floor_thresholds(estimator: Any) -> None:
         tree.nodes["num_threshold"] = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
-def export(pipeline: Pipeline, matrices: score.Matrices) -> bytes:
-    """Return the fitted pipeline as an ONNX file's content."""
+def reference(schema: Schema, rows: pd.DataFrame, pipeline: Pipeline) -> dict[str, Any]:
+    """Return what the service needs to know of the training rows: it goes into the model file.
+
+    `typical` is each column's median, or its most frequent value; `deciles` are the nine that part the scores.
+    """
+    scores = _scores(pipeline, _frame(score.from_frame(schema, rows)))
+    typical = {name: _typical(column.type, rows[name].dropna()) for name, column in schema.columns.items()}
+    return {"typical": typical, "deciles": np.unique(np.quantile(scores, np.arange(1, 10) / 10)).tolist()}
+
+
+def _typical(kind: str, values: "pd.Series[Any]") -> Any:
+    if values.empty or kind in ("category", "boolean"):
+        return values.mode().tolist()[0] if len(values) else None
+    return sorted(values.tolist())[len(values) // 2]  # the upper median: a value that occurs, of dates too
+
+
+def export(pipeline: Pipeline, matrices: score.Matrices, noted: dict[str, Any] | None = None) -> bytes:
+    """Return the fitted pipeline as an ONNX file's content, with `noted` in its metadata."""
     kinds = {"numbers": FloatTensorType, "categories": StringTensorType}
     inputs = [(name, kinds[name]([None, matrix.shape[1]])) for name, matrix in matrices.items()]
     options = {id(pipeline): {"zipmap": False}} if hasattr(pipeline, "predict_proba") else None
@@ -98,16 +117,22 @@ def export(pipeline: Pipeline, matrices: score.Matrices) -> bytes:
     opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))
     del model.opset_import[:]
     model.opset_import.extend(opsets)
+    if noted:
+        helper.set_model_props(model, {"reference": json.dumps(noted)})
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
 def parity(pipeline: Pipeline, content: bytes, matrices: score.Matrices) -> float:
     """Return the largest difference of the ONNX model's scores from the pipeline's, relative to the largest score."""
-    frame = _frame(matrices)
-    expected = pipeline.predict_proba(frame)[:, 1] if hasattr(pipeline, "predict_proba") else pipeline.predict(frame)
+    expected = _scores(pipeline, _frame(matrices))
     found = score.score(score.session(content), matrices)
     return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))
+
+
+def _scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64]:
+    scores = pipeline.predict_proba(frame)[:, 1] if hasattr(pipeline, "predict_proba") else pipeline.predict(frame)
+    return np.asarray(scores, np.float64)
 
 
 def _frame(matrices: score.Matrices) -> pd.DataFrame:

@@ -1,0 +1,89 @@
+"""What operations see of the service: Prometheus metrics beside BentoML's own, and a line for each prediction."""
+
+import json
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from zlib import crc32
+
+from prometheus_client import Counter, Histogram
+from pydantic import BaseModel, Field, ValidationError
+from starlette.responses import JSONResponse
+
+from model.schema import PARAMS, ModelError, Schema, param
+
+FIELDS = ("time", "model_version", "id", "score", "label")
+TENTHS = tuple(i / 10 for i in range(1, 11))
+
+# BentoML counts requests and their time; in its workers prometheus_client adds up the processes by itself.
+RECORDS = Counter("model_records_total", "Records scored")
+REJECTED = Counter("model_rejected_total", "Requests refused, by the first reason", ["reason"])
+
+
+@cache
+def score_histogram(bounds: tuple[float, ...]) -> Histogram:
+    """Return the metric of the scores, with these upper bounds."""
+    return Histogram("model_score", "Scores given", buckets=bounds)
+
+
+def refuse(
+    status: int,
+    reason: str,
+    sentence: str,
+    headers: Mapping[str, str] | None = None,
+    detail: Sequence[Mapping[str, Any]] = (),
+) -> JSONResponse:
+    """Count a refused request and return its answer; `detail` lists the fields at fault."""
+    REJECTED.labels(reason).inc()
+    return JSONResponse({"error": sentence, "detail": list(detail)}, status, headers)
+
+
+class LogSettings(BaseModel, extra="forbid", strict=True):
+    """`service.log` of params.yaml: what a prediction's line holds, and for which share of the records there is one."""
+
+    fields: list[str]
+    features: list[str]
+    sample: float = Field(ge=0, le=1)
+
+
+class PredictionLog:
+    """Writes JSON lines to stdout, of the listed fields only: the input of a drift monitor."""
+
+    def __init__(self, schema: Schema) -> None:
+        try:
+            self.settings = LogSettings.model_validate(param("service.log"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, ("service", "log", *first["loc"])))
+            raise ModelError(f"{PARAMS}: {where}: {first['msg']}") from None
+        for name in self.settings.fields:
+            if name not in FIELDS:
+                raise ModelError(f"{PARAMS}: service.log.fields: {name!r} is none of {', '.join(FIELDS)}")
+        for name in self.settings.features:
+            if name not in schema.columns:
+                raise ModelError(f"{PARAMS}: service.log.features: schema.yaml has no column {name!r}")
+        self.has_id = bool(schema.id)
+        self.places = {name: f"c{i}" for i, name in enumerate(schema.columns) if name in self.settings.features}
+
+    def write(self, version: str, records: Sequence[BaseModel], rows: Sequence[dict[str, Any]]) -> None:
+        """Write the lines of one request's records and their predictions."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        always: dict[str, Any] = {"time": now, "model_version": version}
+        for record, row in zip(records, rows, strict=True):
+            if not self.samples(row["id"]):
+                continue
+            known = always | row
+            line = {"event": "prediction"} | {name: known[name] for name in self.settings.fields if name in known}
+            if self.places:
+                line["features"] = {name: getattr(record, place) for name, place in self.places.items()}
+            # One write a line: lines of several processes don't mix.
+            sys.stdout.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def samples(self, row: str) -> bool:
+        """Tell whether a record gets a line: always the same records, so that their lines can be joined over time."""
+        share = crc32(row.encode()) / 2**32 if self.has_id else random.random()  # noqa: S311 - no secret
+        return share < self.settings.sample

@@ -1,0 +1,75 @@
+"""From a checked query to its answer: score, label, reasons, metrics, log."""
+
+from functools import cache
+from typing import Any
+
+import bentoml
+import numpy as np
+
+from model import score
+from model.api import BINARY, LABELS, SCHEMA, Query
+from model.observe import RECORDS, TENTHS, PredictionLog, score_histogram
+from model.reasons import Explainer, reference
+from model.schema import param
+
+
+class Unscorable(Exception):
+    """A record whose score is no number: its index, and why."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("a number in this record is too large to score")
+        self.index = index
+
+
+class Predictor:
+    """The model file, open, and what goes with it."""
+
+    def __init__(self) -> None:
+        self.model = score.open_model()
+        self.threshold = float(param("threshold")) if BINARY else 0.0
+        version = bentoml.server_context.bento_version
+        self.version = "dev" if version in (None, "", "not available") else version
+        noted = reference(self.model)
+        self.explainer = Explainer(self.model, SCHEMA, noted["typical"])
+        self.histogram = score_histogram(TENTHS if BINARY else tuple(noted["deciles"]))
+        self.log = PredictionLog(SCHEMA)
+
+    def answer(self, query: Query) -> dict[str, Any]:
+        """Return `Predictions` as plain values, counted and logged.
+
+        Raises:
+            Unscorable: a score is not finite.
+        """
+        records = query.records
+        matrices = score.from_records(SCHEMA, records)
+        scores = score.score(self.model, matrices)
+        if (odd := ~np.isfinite(scores)).any():
+            raise Unscorable(int(np.argmax(odd)))
+        ids = [record.id if SCHEMA.id else str(i) for i, record in enumerate(records)]
+        rows = [self._row(*pair) for pair in zip(ids, scores.tolist(), strict=True)]
+        RECORDS.inc(len(rows))
+        for value in scores.tolist():
+            self.histogram.observe(value)
+        self.log.write(self.version, records, rows)
+        if query.reasons:
+            found = self.explainer.explain(records, query.reasons)
+            rows = [row | {"reasons": reasons} for row, reasons in zip(rows, found, strict=True)]
+        return {"model_version": self.version, "predictions": rows}
+
+    def ready(self) -> bool:
+        """Tell whether the model scores a row: one without any value, which suits every schema."""
+        empty: dict[str, Any] = {
+            "numbers": np.full((1, len(SCHEMA.numbers)), np.nan, np.float32),
+            "categories": np.full((1, len(SCHEMA.categories)), "", object),
+        }
+        scores = score.score(self.model, {name: matrix for name, matrix in empty.items() if matrix.size})
+        return bool(np.isfinite(scores).all())
+
+    def _row(self, row: str, value: float) -> dict[str, Any]:
+        return {"id": row, "score": value, **({"label": LABELS[value >= self.threshold]} if BINARY else {})}
+
+
+@cache
+def predictor() -> Predictor:
+    """Return this process's predictor, opened when the service starts."""
+    return Predictor()

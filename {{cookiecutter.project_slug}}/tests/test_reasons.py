@@ -1,0 +1,100 @@
+"""Reasons are a linear model's exact contributions, and words that a sales person can read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import FIXED
+from starlette.testclient import TestClient
+
+from model import data, reasons, score, train
+from model.schema import ModelError, Schema, load
+
+Records = list[dict[str, Any]]
+
+
+def test_only_on_request_and_the_strongest_first(client: TestClient, records: Records) -> None:
+    rows = client.post("/predict", json={"records": records, "reasons": 3}).json()["predictions"]
+    plain = client.post("/predict", json={"records": records}).json()["predictions"]
+    assert [{key: value for key, value in row.items() if key != "reasons"} for row in rows] == plain
+    effects = [[abs(reason["effect"]) for reason in row["reasons"]] for row in rows]
+    assert all(found == sorted(found, reverse=True) and len(found) <= 3 for found in effects) and any(effects)
+    most = len(load().columns)
+    for number in (-1, most + 1, "3", 1.5, None):
+        assert client.post("/predict", json={"records": records[:1], "reasons": number}).status_code == 400
+
+
+def test_a_linear_model_s_reasons_are_its_contributions(trained: Path) -> None:
+    assert FIXED["model"]["kind"] == "linear"
+    schema, rows = load(), data.read_rows(data.TRAIN)
+    matrices = score.from_frame(schema, rows)
+    pipeline = train.build(schema, "linear", 1)
+    pipeline.fit(train._frame(matrices), data.truth(schema, rows))
+    noted = train.reference(schema, rows, pipeline)
+    session = score.session(train.export(pipeline, matrices, noted))
+    explainer = reasons.Explainer(session, schema, reasons.reference(session)["typical"])
+    found = explainer.effects({name: matrix[:50] for name, matrix in matrices.items()})
+    coefficients = np.ravel(pipeline[-1].coef_)
+    usual = train._frame(explainer.usual)
+    for j in range(len(explainer.columns)):
+        changed = train._frame({name: matrix[:50] for name, matrix in matrices.items()})
+        own = pipeline[0].transform(changed)
+        changed.isetitem(j, [usual.iloc[0, j]] * 50)
+        expected = (own - pipeline[0].transform(changed)) @ coefficients
+        assert found[:, j] == pytest.approx(expected, rel=1e-3, abs=1e-3 * np.abs(coefficients).max())
+
+
+def test_a_row_of_typical_values_has_no_reasons(client: TestClient, trained: Path) -> None:
+    typical = reasons.reference(score.open_model())["typical"]
+    row = typical | ({load().id: "1"} if load().id else {})
+    answer = client.post("/predict", json={"records": [row], "reasons": len(load().columns)})
+    assert answer.json()["predictions"][0]["reasons"] == []
+
+
+SCHEMA: dict[str, Any] = {
+    "target": {"name": "y", "task": "binary", "positive": "yes", "negative": "no"},
+    "columns": {
+        "age": {"type": "integer"},
+        "debt": {"type": "number", "nullable": True},
+        "member": {"type": "boolean"},
+        "since": {"type": "date"},
+        "plan": {"type": "category", "values": ["a", "b"]},
+    },
+}
+TYPICAL = {"age": 40, "debt": 1250.5, "member": True, "since": "2020-01-31", "plan": "a"}
+ROW = {"age": 30, "debt": None, "member": False, "since": "2024-05-01", "plan": "b"}
+
+
+@pytest.mark.parametrize(
+    ("task", "outcome"), [("binary", "raises the score"), ("regression", "raises the prediction by 0.01")]
+)
+def test_the_words(monkeypatch: pytest.MonkeyPatch, task: str, outcome: str) -> None:
+    target = {"name": "y", "task": task} | ({"positive": "1", "negative": "0"} if task == "binary" else {})
+    schema = Schema.model_validate(SCHEMA | {"target": target})
+    own = schema.row_model().model_validate_json(json.dumps(ROW))
+
+    def count(_: object, matrices: score.Matrices) -> Any:
+        """Score 0.01 for each value that is not typical."""
+        usual = score.from_records(schema, [schema.row_model().model_validate_json(json.dumps(TYPICAL))])
+        return 0.4 + 0.01 * sum((matrix != usual[name]).sum(axis=1) for name, matrix in matrices.items())
+
+    monkeypatch.setattr(score, "score", count)
+    found = next(reasons.Explainer(None, schema, TYPICAL).explain([own], 9))  # type: ignore[arg-type]
+    assert sorted(reason["text"] for reason in found) == [
+        f"age is 30, typical is 40: {outcome}",
+        f"debt is missing, typical is 1,250.5: {outcome}",
+        f"member is no, typical is yes: {outcome}",
+        f"plan is b, typical is a: {outcome}",
+        f"since is 2024-05-01, typical is 2020-01-31: {outcome}",
+    ]
+
+
+def test_a_model_without_typical_values_is_refused(trained: Path) -> None:
+    schema, rows = load(), data.read_rows(data.TRAIN)
+    matrices = score.from_frame(schema, rows)
+    pipeline = train.build(schema, "linear", 1).fit(train._frame(matrices), data.truth(schema, rows))
+    bare = score.session(train.export(pipeline, matrices))
+    with pytest.raises(ModelError, match="the model file holds no `reference`"):
+        reasons.reference(bare)
