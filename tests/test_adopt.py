@@ -3,18 +3,14 @@
 import csv
 import json
 import random
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import Failed, run
+from serving import served
 
 pytestmark = pytest.mark.slow
 
@@ -88,27 +84,6 @@ def project(bake: Callable[..., Path], env: dict[str, str]) -> Callable[..., str
     return command
 
 
-@contextmanager
-def served(project: Any) -> Iterator[str]:
-    """Serve the model that was just trained; give the service's address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = ["uv", "run", "bentoml", "serve", "model.service:Model", "--host", "127.0.0.1", "--port", str(port)]
-    with (project.path.parent / "service.log").open("w") as log:
-        service = subprocess.Popen(command, cwd=project.path, env=project.env, stdout=log, stderr=log)
-        try:
-            for _ in range(120):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.25)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            service.terminate()
-            service.wait(20)
-
-
 def record(project: Any, row: Row) -> Row:
     """Type one row of the table by the committed contract, as a caller's developer would."""
     schemas = json.loads((project.path / "openapi.json").read_text())["components"]["schemas"]
@@ -119,14 +94,6 @@ def record(project: Any, row: Row) -> Row:
         kinds = [kind["type"] for kind in field.get("anyOf", [field]) if "type" in kind]
         made[name] = None if row[name] == "" else convert.get(kinds[0], str)(row[name])
     return made
-
-
-def ask(address: str, records: list[Row]) -> list[Row]:
-    """Return the service's predictions."""
-    body = json.dumps({"records": records}).encode()
-    request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return list(json.load(answer)["predictions"])
 
 
 @pytest.mark.parametrize(
@@ -161,8 +128,10 @@ def test_an_unknown_table_lives_the_whole_day(
     report = project("uv", "run", "gitops", "review")
     assert f"| `{metric}` | " in report and "Both models scored the same 120 held-out rows" in report
 
-    with served(project) as address:
-        answers = ask(address, [record(project, row) for row in rows[:50]])
+    with served(project.path, project.env, "uv", "run") as service:
+        status, answer = service.ask("/predict", {"records": [record(project, row) for row in rows[:50]]})
+    assert status == 200, answer
+    answers = json.loads(answer)["predictions"]
     assert len(answers) == 50
     if metric == "r2":
         errors = [abs(answer["score"] - float(row["price"])) for answer, row in zip(answers, rows, strict=False)]

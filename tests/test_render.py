@@ -38,6 +38,7 @@ FILES = [
     "deploy/overlays/production/kustomization.yaml",
     "deploy/overlays/staging/kustomization.yaml",
     "deploy/runtime.py",
+    "docs/api.md",
     "dvc.yaml",
     "gates.yaml",
     "goal.yaml",

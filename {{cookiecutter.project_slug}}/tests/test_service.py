@@ -203,6 +203,31 @@ def test_openapi_json_is_what_the_service_promises(client: TestClient) -> None:
     assert row["additionalProperties"] is False
 
 
+def test_the_page_for_callers_shows_a_request_that_fits(
+    client: TestClient, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract.PAGE.parent.mkdir()
+    contract.PAGE.write_text('# Calling\n\n```json\n{"old": 1}\n```\n\n```json\n{}\n```\n')
+    contract.contract(check=False)
+    before, shown, after, other, _ = re.split(r"```(?:json)?", contract.PAGE.read_text())
+    assert (before, after, other) == ("# Calling\n\n", "\n\n", "\n{}\n")
+    answer = client.post("/predict", content=shown.encode())
+    assert answer.status_code == 200, answer.text
+    contract.contract(check=True)
+    contract.PAGE.write_text("```json\n{}\n```\n")
+    with pytest.raises(ModelError, match=r"docs/api\.md is out of date"):
+        contract.contract(check=True)
+
+
+def test_a_whole_number_may_be_written_with_a_point(client: TestClient, records: list[dict[str, Any]]) -> None:
+    for name, column in load().columns.items():
+        if column.type == "integer" and records[0][name] is not None:
+            rows = [records[0] | {name: value} for value in (records[0][name], float(records[0][name]))]
+            one, other = (client.post("/predict", json={"records": [row]}) for row in rows)
+            assert one.json() == other.json() and other.status_code == 200
+            assert "int_type" in refused(client, {"records": [records[0] | {name: records[0][name] + 0.5}]})
+
+
 def test_a_stale_contract_is_told(client: TestClient, project: Path) -> None:
     with pytest.raises(ModelError, match=r"openapi\.json is out of date"):
         contract.contract(check=True)

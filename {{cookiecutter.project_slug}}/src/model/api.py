@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
-from model.schema import PARAMS, ModelError, load, param
+from model.schema import PARAMS, WHOLE, ModelError, load, param
 
 SCHEMA = load()
 BINARY = SCHEMA.target.task == "binary"
@@ -22,7 +22,7 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     records: Annotated[list[Row], Field(min_length=1, max_length=param("service.max_rows"))]
-    reasons: Annotated[int, Field(ge=0, le=len(SCHEMA.columns))] = 0
+    reasons: Annotated[int, Field(ge=0, le=len(SCHEMA.columns)), WHOLE] = 0
 
     @field_validator("records")
     @classmethod

@@ -1,13 +1,16 @@
 """openapi.json: what the service promises its callers, kept in Git so that a change to it is seen in review."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from model.schema import ModelError
+from model.schema import Column, ModelError, load
 
 PATH = Path("openapi.json")
+PAGE = Path("docs/api.md")  # for the callers' developers; its one JSON block is a request that fits
 REFUSALS = {
     "400": "The body or one of its fields breaks this contract",
     "401": "The key is missing or unknown",
@@ -18,17 +21,41 @@ REFUSALS = {
 
 
 def contract(*, check: bool) -> None:
-    """Write openapi.json, or with `check` only compare it.
+    """Write openapi.json and the request in docs/api.md, or with `check` only compare them.
 
     Raises:
-        ModelError: `check`, and the file is not what the service promises.
+        ModelError: `check`, and a file is not what the service promises.
     """
-    text = render()
-    if not check:
-        PATH.write_text(text, encoding="utf-8")
-    elif not PATH.exists() or PATH.read_text(encoding="utf-8") != text:
-        raise ModelError(f"{PATH} is out of date: run `uv run model contract`, and commit it if you want the change")
-    print(f"{PATH}: {'as the service promises' if check else 'written'}")
+    texts = {PATH: render()}
+    if PAGE.exists():
+        block = f"```json\n{json.dumps(example(), indent=2, ensure_ascii=False)}\n```"
+        texts[PAGE] = re.sub(r"(?s)```json\n.*?\n```", lambda _: block, PAGE.read_text(encoding="utf-8"), count=1)
+    for path, text in texts.items():
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            raise ModelError(f"{path} is out of date: run `uv run model contract`, and commit what you want to change")
+    print(f"{', '.join(map(str, texts))}: {'as the service promises' if check else 'written'}")
+
+
+def example() -> dict[str, Any]:
+    """Return a request that the service takes, whatever schema.yaml says."""
+    schema = load()
+    record = {name: _value(column) for name, column in schema.columns.items()}
+    return {"records": [({schema.id: "A-1"} if schema.id else {}) | record], "reasons": min(3, len(record))}
+
+
+def _value(column: Column) -> Any:
+    match column.type:
+        case "boolean":
+            return True
+        case "date":
+            return "2026-01-31"
+        case "category":
+            return column.values[-1]
+    low = column.min if column.min is not None else (column.max or 20) - 20
+    middle = (low + (column.max if column.max is not None else low + 20)) / 2
+    return int(middle) if column.type == "integer" else float(middle)
 
 
 def render() -> str:

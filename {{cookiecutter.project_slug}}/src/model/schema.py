@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 PATH = Path("schema.yaml")
 PARAMS = Path("params.yaml")
@@ -16,6 +25,13 @@ PARAMS = Path("params.yaml")
 # that a model can add and multiply without leaving float32.
 WIDEST = {"integer": 2**53 - 1, "number": 1e30}
 
+
+def _whole(value: Any) -> Any:
+    """JSON knows no integers: 3.0 is one, and what pandas sends where a column has gaps."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
 # column type -> Python type in a request
 TYPES: dict[str, Any] = {"number": float, "integer": int, "boolean": bool, "date": date, "category": str}
 
@@ -116,6 +132,8 @@ def _field(name: str, column: Column, unknown_is_missing: bool) -> tuple[Any, An
         low = column.min if column.min is not None else -widest
         high = column.max if column.max is not None else widest
         kind = Annotated[kind, Field(ge=low, le=high)]
+    if column.type == "integer":
+        kind = Annotated[kind, WHOLE]  # ahead of the limits, which the contract would not show otherwise
     return (kind | None, Field(alias=name, default=None)) if column.nullable else (kind, Field(alias=name))
 
 

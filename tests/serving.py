@@ -1,0 +1,101 @@
+"""The service of a trained project, really listening, and what callers do with it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+START = 60  # seconds at most
+HOOKS = "schemathesis_hooks"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: where it answers, and the file that gets its output."""
+
+    address: str
+    log: Path
+
+    def ask(
+        self, path: str, body: Any = None, key: str | None = None, content_type: str = "application/json"
+    ) -> tuple[int, str]:
+        """Send one request; bytes go as they are. Return status and text."""
+        headers = {"Content-Type": content_type} | ({"Authorization": f"Bearer {key}"} if key else {})
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(self.address + path, data, headers), timeout=30
+            ) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+
+
+@contextmanager
+def served(
+    cwd: Path, env: dict[str, str], *prefix: str, host: str = "127.0.0.1", **variables: str
+) -> Iterator[Service]:
+    """Serve a project's model as its README says; `prefix` comes ahead of the command, such as `uv run`."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = cwd.parent / f"service-{port}.log"
+    command = [*prefix, "bentoml", "serve", "model.service:Model", "--host", host, "--port", str(port)]
+    quiet = env | {"BENTOML_DO_NOT_TRACK": "1"} | variables
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=cwd, env=quiet, stdout=output, stderr=output, start_new_session=True)
+    service, deadline = Service(f"http://127.0.0.1:{port}", log), time.monotonic() + START
+    try:
+        while not _ready(service):
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.25)
+        yield service
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def _ready(service: Service) -> bool:
+    try:
+        return service.ask("/readyz")[0] == 200
+    except OSError:
+        return False
+
+
+def schemathesis(
+    contract: Path, service: Service, key: str, examples: int, folder: Path, timeout: float
+) -> tuple[int, str]:
+    """Send made-up requests, good and bad, and hold each answer against the contract, with all of the tool's checks.
+
+    `examples` is for its fuzzing; it tries some hundred cases of its own as well.
+
+    Returns:
+        The number of cases, 0 if an answer was wrong, and what the tool printed.
+    """
+    tool = Path(sys.executable).with_name("schemathesis")
+    options = ["--checks", "all", "--max-examples", str(examples), "--continue-on-failure", "--no-color"]
+    command: list[str | Path] = [
+        tool,
+        "run",
+        contract,
+        "--url",
+        service.address,
+        "--header",
+        f"Authorization: Bearer {key}",
+        *options,
+    ]
+    env = os.environ | {"SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
+    cases = re.search(r"([\d,]+) generated", done.stdout)
+    passed = done.returncode == 0 and cases
+    return int(cases[1].replace(",", "")) if cases and passed else 0, done.stdout + done.stderr
