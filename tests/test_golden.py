@@ -110,7 +110,7 @@ def matches_golden(text: str, name: str, folder: Path = EXAMPLES) -> None:
 
 
 def plain(text: str) -> str:
-    """Drop what differs from one run or machine to the next: commits, models, days, speed, and digits after the third."""
+    """Drop what differs from one run or machine to the next: commits, models, days, speed, digits after the third."""
     text = re.sub(r"(p95 of one prediction \(ms\)` \|) [\d.e-]+ \| [\d.e-]+", r"\1 time | time", text)
     text = re.sub(r"`[0-9a-f]{9}`", "`commit`", text)
     text = re.sub(r"`[0-9a-f]{32}` \(MD5\)", "`md5`", text)

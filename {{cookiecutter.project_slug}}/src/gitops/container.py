@@ -1,8 +1,10 @@
 """Run an image on this machine, as hardened as in the cluster, and talk to the service in it."""
 
+import hashlib
 import http.client
 import json
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -31,10 +33,12 @@ def running(image: str) -> Iterator["Container"]:
     if "@" in image:
         insecure = ["--tls-verify=false"] if tool != "docker" and registry.insecure(image) else []
         run(tool, "pull", "--quiet", *insecure, image)
-    name = run(tool, "create", *HARDENED.split(), "--publish", f"127.0.0.1::{PORT}", image)
+    key = secrets.token_urlsafe()  # a service that listens on more than loopback answers nobody without one
+    environment = ("--env", f"SERVICE_KEYS={hashlib.sha256(key.encode()).hexdigest()}")
+    name = run(tool, "create", *HARDENED.split(), *environment, "--publish", f"127.0.0.1::{PORT}", image)
     try:
         run(tool, "start", name)
-        yield Container(tool, name, image)
+        yield Container(tool, name, image, key)
     finally:
         attempt(tool, "rm", "--force", "--volumes", name)
 
@@ -42,8 +46,9 @@ def running(image: str) -> Iterator["Container"]:
 class Container:
     """A running service, asked over one connection as a caller would."""
 
-    def __init__(self, tool: str, name: str, image: str) -> None:
+    def __init__(self, tool: str, name: str, image: str, key: str) -> None:
         self.tool, self.name, self.image = tool, name, image
+        self.headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         port = run(tool, "port", name, PORT).rpartition(":")[2]
         self.connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
 
@@ -54,7 +59,7 @@ class Container:
             Stop: the answer is not 200, or there is none.
         """
         try:
-            self.connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+            self.connection.request(method, path, body and json.dumps(body), self.headers)
             answer = self.connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:

@@ -41,9 +41,11 @@ def message(project: Project, version: str, reason: str, identity: str, image: s
 def fetch() -> None:
     """Bring origin's tags here, where there is an origin."""
     if has_origin():
-        # A workflow's clone is shallow, and needs no history: a tag's commit says all about its release.
+        # A workflow's clone is shallow, and needs no history: a tag's commit says all about its release. With a depth,
+        # Git fails where nothing matches, hence HEAD.
         depth = ["--depth=1"] if run("git", "rev-parse", "--is-shallow-repository") == "true" else []
-        run("git", "fetch", "--quiet", "--force", *depth, "origin", "+refs/tags/*:refs/tags/*", env=remote_env())
+        refs = ("HEAD", "+refs/tags/*:refs/tags/*")
+        run("git", "fetch", "--quiet", "--force", *depth, "origin", *refs, env=remote_env())
 
 
 def releases(project: Project) -> list[Release]:
