@@ -187,9 +187,17 @@ def test_a_push_is_found_and_tried_by_its_digest(here: str, podman: Podman, regi
         image.retag(pushed.partition("@")[0] + "@sha256:" + "0" * 64, "1.0.0")
 
 
-def test_a_registry_that_is_down_is_told_in_one_sentence(podman: Podman, registry: Registry, here: str) -> None:
+@pytest.fixture
+def small(podman: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return an image of one file, with this process using the same podman: pushing it takes no time."""
+    podman.use(monkeypatch)
+    (tmp_path / "Containerfile").write_text("FROM scratch\nCOPY Containerfile /\n")
+    return podman("build", "--quiet", str(tmp_path))
+
+
+def test_a_registry_that_is_down_is_told_in_one_sentence(small: str, podman: Podman, registry: Registry) -> None:
     tag = f"{registry.host}/acme/churn-model:1.0.0"
-    podman("tag", here, tag)
+    podman("tag", small, tag)
     registry.stop()
     for call in (lambda: image.push(tag), lambda: image.find(tag, "", ""), lambda: image.retag(f"{tag[:-6]}@x", "y")):
         with pytest.raises(Stop, match="connection refused|Connection refused") as stop:
@@ -211,11 +219,13 @@ def test_a_base_image_that_is_not_there_is_told(built: tuple[Laptop, str, str], 
     laptop.env["BASE_IMAGE"] = BASE
 
 
-def test_a_registry_with_a_password(here: str, podman: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_with_a_password(
+    small: str, podman: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Registry(tmp_path / "closed", password=True) as closed:
         monkeypatch.setenv("IMAGE", f"{closed.host}/acme/churn-model")
         tag = image.repository() + ":1.0.0"
-        podman("tag", here, tag)
+        podman("tag", small, tag)
         with pytest.raises(Stop, match="can't be pushed"):
             image.push(tag)
         monkeypatch.setenv("REGISTRY_USER", "robot")
