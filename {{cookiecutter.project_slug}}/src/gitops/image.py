@@ -32,7 +32,8 @@ def engine() -> str:
     for name in [named] if named else ENGINES:
         if shutil.which(name):
             return name
-    raise Stop(f"{named or 'no container engine'} is not on PATH: install {named or 'podman or docker'}")
+    missing = f"{named} is not on PATH: install {named}" if named else "no container engine is on PATH: install podman"
+    raise Stop(missing)
 
 
 def repository() -> str:
