@@ -235,7 +235,7 @@ def test_a_registry_with_a_password(
         with pytest.raises(Stop, match="robot can't log in to"):
             image.login()
         with pytest.raises(Stop, match="answered 401 for acme/churn-model: REGISTRY_USER and REGISTRY_PASSWORD"):
-            image.find(tag, "", "")
+            image.inspect(f"{tag[:-6]}@sha256:{'0' * 64}")
         monkeypatch.setenv("REGISTRY_PASSWORD", "secret")
         image.login()
         assert image.push(tag).startswith(f"{closed.host}/acme/churn-model@sha256:")
