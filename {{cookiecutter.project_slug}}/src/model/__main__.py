@@ -37,6 +37,17 @@ def parser() -> argparse.ArgumentParser:
         "--predictions", type=Path, default="build/predictions.parquet", help="where to write (default: %(default)s)"
     )
     evaluate.add_argument("--timing", type=Path, help="where to write how long one prediction takes (JSON)")
+    scoring = command("score", "score the rows of a file or folder; killed and run again, it goes on where it stopped")
+    scoring.add_argument("source", metavar="IN", help=".csv or .parquet file, or a folder of them, here or on s3://")
+    scoring.add_argument(
+        "out", type=Path, metavar="OUT", help=".csv or .parquet file, or a new folder for Parquet files"
+    )
+    scoring.add_argument("--errors", type=Path, metavar="FILE", help="where bad rows go (default: OUT.errors.csv)")
+    scoring.add_argument("--batch-rows", type=at_least_one, metavar="N", help="rows scored at a time (default: 65,536)")
+    scoring.add_argument(
+        "--workers", type=at_least_one, metavar="N", help="processes (default: a core for each million rows)"
+    )
+    scoring.add_argument("--force", action="store_true", help="replace OUT and its errors")
     contract = command("contract", "write openapi.json, what the service promises its callers")
     contract.add_argument("--check", action="store_true", help="write nothing, and fail when the file is out of date")
     command("key", "make a key for a caller of the service, and the digest by which the service knows it")
@@ -51,6 +62,13 @@ def parser() -> argparse.ArgumentParser:
     )
     adopt.add_argument("--dry-run", action="store_true", help="show what would be decided, and write nothing")
     return top
+
+
+def at_least_one(text: str) -> int:
+    """Read the value of an option that counts something."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -68,6 +86,10 @@ def run(args: argparse.Namespace) -> None:
             from model.evaluate import evaluate
 
             evaluate(args.rows, args.predictions, args.timing)
+        case "score":
+            from model.batch.job import run as score
+
+            score(args.source, args.out, args.errors, args.batch_rows, args.workers, force=args.force)
         case "contract":
             from model.contract import contract
 

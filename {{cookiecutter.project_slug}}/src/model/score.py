@@ -36,8 +36,8 @@ def from_frame(schema: Schema, frame: "pd.DataFrame") -> Matrices:
     """
     if lacking := [name for name in schema.columns if name not in frame]:
         raise ModelError(f"the rows have no column {lacking[0]!r}, which schema.yaml lists")
-    numbers = [_numbers(frame[name], schema.columns[name].type) for name in schema.numbers]
-    return _matrices(numbers, [_categories(frame[name]) for name in schema.categories])
+    numbers = [typed_numbers(frame[name], schema.columns[name].type) for name in schema.numbers]
+    return stack(numbers, [_categories(frame[name]) for name in schema.categories])
 
 
 def from_records(schema: Schema, records: Sequence[BaseModel]) -> Matrices:
@@ -46,7 +46,7 @@ def from_records(schema: Schema, records: Sequence[BaseModel]) -> Matrices:
     kinds = [(f"c{i}", column.type) for i, column in enumerate(schema.columns.values())]
     numbers = [[_number(row[field]) for row in rows] for field, kind in kinds if kind != "category"]
     categories = [[row[field] or "" for row in rows] for field, kind in kinds if kind == "category"]
-    return _matrices(numbers, categories)
+    return stack(numbers, categories)
 
 
 def open_model(path: Path = MODEL) -> ort.InferenceSession:
@@ -77,7 +77,7 @@ def score(model: ort.InferenceSession, matrices: Matrices) -> NDArray[np.float64
     return scores
 
 
-def _matrices(numbers: list[Any], categories: list[Any]) -> Matrices:
+def stack(numbers: list[Any], categories: list[Any]) -> Matrices:
     """Turn columns into matrices; float64 first, so that a frame and a record round to float32 alike."""
     matrices: Matrices = {}
     if numbers:
@@ -95,7 +95,12 @@ def _number(value: Any) -> float:
     return float(value.toordinal() - EPOCH if isinstance(value, date) else value)
 
 
-def _numbers(column: "pd.Series[Any]", kind: str) -> NDArray[np.float64]:
+def typed_numbers(column: "pd.Series[Any]", kind: str) -> NDArray[np.float64]:
+    """Return a typed column of a frame as features, [n], missing as NaN.
+
+    Raises:
+        ModelError: its values are of another kind.
+    """
     if kind == "date":
         try:
             return np.array([np.nan if x is None else _number(date.fromisoformat(x)) for x in _texts(column)])

@@ -1,0 +1,1 @@
+"""Batch scoring: `uv run model score --help`."""
