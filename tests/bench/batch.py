@@ -1,0 +1,147 @@
+"""How fast is `model score`, and how much memory does it take, as the rows grow?
+
+`python tests/bench/batch.py` generates and trains a project, repeats its table to 10⁵, 10⁶ and 10⁷ rows in a Parquet
+file, and scores them in four ways, each in a process of its own. The bare way is reading the file and running the model
+on arrays that are ready, one core, nothing else; what makes the arrays is not counted, nor is the start of Python. Ours
+counts everything from the call: workers that start, checks, a CSV file written in parts and joined. The shares are of
+the processor's seconds, which are all that an idle core needs, and hold on a machine that has other work too.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+SIZES = (10**5, 10**6, 10**7)
+PANDAS = 10**6  # rows; ten times as many need more memory than a small machine has
+BLOCK = 4096  # rows that the bare way gives ONNX Runtime at a time, where it is fastest
+ROWS, OUT = Path("rows.parquet"), Path("scores.csv")
+
+
+def main() -> None:
+    """Print one Markdown table."""
+    from harness import copy_template
+    from laptop import Laptop, train
+
+    with TemporaryDirectory() as folder:
+        base = Path(folder)
+        train(copy_template(base / "template"), base / "trained")
+        project = Laptop(base / "trained", base)
+        print("| rows | | seconds | of the processor | rows/s of it | of bare | peak memory, MB |")
+        print("|---:|---|---:|---:|---:|---:|---:|")
+        for size in SIZES:
+            project.run(f"python {Path(__file__).resolve()} repeat {size}")
+            bare = 0.0
+            for way in WAYS if size <= PANDAS else [way for way in WAYS if way != "pandas"]:
+                said = project.run(f"python {Path(__file__).resolve()} {way}")
+                seconds, busy, memory = json.loads(said.splitlines()[-1])
+                bare = bare or busy
+                cells = (f"{size:,}", way, f"{seconds:.2f}", f"{busy:.2f}", f"{size / busy:,.0f}", f"{bare / busy:.0%}")
+                print(f"| {' | '.join(cells)} | {memory:,.0f} |", flush=True)
+
+
+def repeat(size: int) -> None:
+    """Write the table as often as it takes to have that many rows."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = parquet.read_table("build/table.parquet")
+    block = pa.concat_tables([table] * 15).combine_chunks()
+    with parquet.ParquetWriter(ROWS, table.schema) as writer:
+        for start in range(0, size, block.num_rows):
+            writer.write_table(block.slice(0, size - start))
+
+
+class Watch:
+    """Adds up the seconds spent in its `with` blocks: on the clock, and of the processor with all children."""
+
+    def __init__(self) -> None:
+        self.spent = [0.0, 0.0]
+
+    def __enter__(self) -> None:
+        self._begun = self._now()
+
+    def __exit__(self, *_: object) -> None:
+        self.spent = [
+            total + end - start for total, end, start in zip(self.spent, self._now(), self._begun, strict=True)
+        ]
+
+    def _now(self) -> tuple[float, float]:
+        return time.perf_counter(), time.process_time() + sum(os.times()[2:4])
+
+
+def bare(watch: Watch) -> None:
+    """Time the reading and `session.run`."""
+    import numpy as np
+    import pyarrow as pa
+    from model import score
+    from model.batch.columns import check
+    from model.batch.source import Source
+    from model.schema import load
+
+    pa.set_cpu_count(1)
+    schema, model = load(), score.open_model()
+    output = [model.get_outputs()[-1].name]
+    batches = Source(str(ROWS), schema).batches(2**16)
+    while True:
+        with watch:
+            batch = next(batches, None)
+        if batch is None:
+            return
+        inputs, _ = check(schema, batch, reject_unknown=True)
+        for start in range(0, batch.num_rows, BLOCK):
+            ready = {name: np.ascontiguousarray(matrix[start : start + BLOCK]) for name, matrix in inputs.items()}
+            with watch:
+                model.run(output, ready)
+
+
+def ours(watch: Watch, workers: int | None = None) -> None:
+    """Time the command's own function."""
+    from model.batch.job import run
+
+    with watch:
+        run(str(ROWS), OUT, None, None, workers, force=True)
+
+
+def pandas(watch: Watch) -> None:
+    """Time the whole file at once, as one writes it in a notebook."""
+    import pandas as pd
+    from model import score
+    from model.schema import load
+
+    with watch:
+        frame = pd.read_parquet(ROWS)
+        frame["score"] = score.score(score.open_model(), score.from_frame(load(), frame))
+        frame[["customer_id", "score"]].to_csv(OUT, index=False)
+
+
+WAYS: dict[str, Callable[[Watch], None]] = {
+    "bare": bare,
+    "ours-on-one-core": lambda watch: ours(watch, 1),
+    "ours": ours,
+    "pandas": pandas,
+}
+
+
+def one(way: str) -> None:
+    """Score once and print seconds and megabytes; of several workers the largest counts for each."""
+    if way in ("bare", "ours-on-one-core"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    watch = Watch()
+    WAYS[way](watch)
+    own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps([*watch.spent, own + child * len(os.sched_getaffinity(0))]))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["repeat"]:
+        repeat(int(sys.argv[2]))
+    elif sys.argv[1:]:
+        one(sys.argv[1])
+    else:
+        main()
