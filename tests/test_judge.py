@@ -293,7 +293,7 @@ def test_named_classes_are_judged_by_their_labels() -> None:
 
 
 @pytest.mark.parametrize("score", [None, np.nan])
-def test_a_class_that_is_not_answered_is_missing(score: object) -> None:
+def test_a_class_that_is_not_answered_is_missing(score: float | None) -> None:
     broken = classes(0.9)
     broken.loc[3, "score"] = score
     assert judge(classes(0.9), broken, {"metrics": {"accuracy": {}}})["metrics"][0]["verdict"] == "missing"
