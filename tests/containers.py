@@ -97,8 +97,10 @@ class Podman:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self("system", "reset", "--force")
-        shutil.rmtree(self.folder)
+        # Not `system reset`, which also takes from others what all storages of this machine share: /run/libpod.
+        self("rm", "--all", "--force")
+        self("rmi", "--all", "--force")
+        shutil.rmtree(self.folder, ignore_errors=True)  # without root, some of it belongs to other user ids
 
     def __call__(self, *argv: str) -> str:
         """Run podman and return what it printed."""
