@@ -107,7 +107,7 @@ def test_from_merge_to_production_and_back(factory: World, podman: Podman) -> No
     first = cluster.predict("staging")
     assert first["model_version"] == "1.0.0" and len(first["predictions"]) == len(RECORDS)
 
-    done = factory.act(factory.dispatch(environment="production"), "promote.yml")
+    done = factory.act(factory.dispatch(action="promote", environment="production"), "promote.yml")
     assert done.jobs == {"promote": "success"}, str(done)
     cluster.sync("production")
     assert cluster.predict("production") == first, "production answers as staging did, to the last digit"

@@ -67,7 +67,7 @@ class Runner:
         try:
             with urllib.request.urlopen(f"{api}/tags/list") as answer:
                 names = json.loads(answer.read())["tags"] or []
-        except urllib.error.HTTPError:
+        except urllib.error.URLError:  # nothing was pushed yet, or it is down
             return {}
         found = {}
         for name in names:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gitops import bento, image
+from gitops import bento, gates, image
 from gitops.claims import SCORE
 from gitops.container import Container, running
 from gitops.git import git
@@ -62,7 +62,7 @@ def trial(version: str) -> int:
     with TemporaryDirectory() as folder:
         built = bento.build(project, version, {"commit": commit}, Path(folder))
         made = image.build(project, built, version, commit, identity, f"localhost/{project.name}:{version}")
-    facts = smoke(project, made, {})
+    facts = smoke(project, made, gates.check(gates.read(Path("gates.yaml").read_text())).budgets)
     say(f"localhost/{project.name}:{version} {made} {json.dumps(facts)}")
     return 0
 
