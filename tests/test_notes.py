@@ -42,7 +42,7 @@ def test_the_first_release_is_compared_with_nothing(on_laptop: Laptop) -> None:
     assert text.startswith("**churn-model 1.0.0: the first release.** ")
     assert "✅ **Released**: the first model reaches every floor" in text
     assert "What changed" not in text and "the factory changes" not in text
-    assert 'bentoml import "$PWD/churn-model-1.0.0.bento" && bentoml serve churn-model:1.0.0\n' in text
+    assert 'bentoml import "$PWD/churn-model-1.0.0.bento" && bentoml serve churn-model:1.0.0 --host 127.0.0.1\n' in text
     assert "This release made no image" in text and "docker" not in text and "rollback" not in text
 
 

@@ -114,9 +114,12 @@ def _waivers() -> list[str]:
 def _run(project: Project, release: Release) -> list[str]:
     name = f"{project.name}-{release.version}.bento"
     # BentoML 1.4 takes a relative path for an absolute one
-    bento = f'bentoml import "$PWD/{name}" && bentoml serve {project.name}:{release.version}'
-    image = f"docker run --rm --read-only --tmpfs /tmp --publish 3000:3000 {release.image}"
-    ask = "$ curl localhost:3000/predict --json '{\"records\": [{…}]}'   # the fields: openapi.json"
+    bento = f'bentoml import "$PWD/{name}" && bentoml serve {project.name}:{release.version} --host 127.0.0.1'
+    key = "KEY=$(openssl rand -hex 32)   # in a container the service answers nobody without one\n$ "
+    keys = "--env SERVICE_KEYS=$(printf %s $KEY | sha256sum | cut -c 1-64)"
+    image = f"{key}docker run --rm --read-only --tmpfs /tmp {keys} --publish 3000:3000 {release.image}"
+    header = '--header "Authorization: Bearer $KEY" ' if release.image else ""
+    ask = f"$ curl localhost:3000/predict {header}--json '{{\"records\": [{{…}}]}}'   # the fields: openapi.json"
     how = "Here it runs in a container (`podman` takes the same words):" if release.image else "From the Bento below:"
     return [how, FENCE.format(f"$ {image if release.image else bento}\n{ask}")]
 

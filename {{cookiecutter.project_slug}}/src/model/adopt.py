@@ -51,7 +51,7 @@ def adopt(file: Path, target: str, id_column: str | None, positive: str | None, 
     _replace(GATES, GATES_HEAD + _gates(frame[target], schema.target.task))
     _run("model", "contract")
     print(
-        f"\nWritten: {PATH}, {PARAMS}, {GATES}, openapi.json, {CSV} and its DVC version. Next:\n"
+        f"\nWritten: {PATH}, {PARAMS}, {GATES}, openapi.json, docs/api.md, {CSV} and its DVC version. Next:\n"
         f"  review {PATH} and {GATES}\n"
         "  write goal.yaml: what this model is for, and who answers for it\n"
         "  uv run dvc repro\n"
