@@ -91,15 +91,14 @@ def factory(world: World, podman: Podman, registry: Registry) -> World:
     return world
 
 
-def gitops(world: World, *argv: str) -> str:
-    """Run the factory's command in the maintainer's clone, with the environment that a workflow run left behind."""
-    python = next(world.folder.glob("run-*/act/*/hostexecutor/.venv/bin/python"))
-    world.git("switch", "--quiet", "--detach", "origin/main")
-    return run(python, "-m", "gitops", *argv, cwd=world.clone, env=world.env | {"PYTHONPATH": str(world.clone / "src")})
-
-
-def test_from_merge_to_production_and_back(factory: World, podman: Podman) -> None:
+def test_from_merge_to_production_and_back(factory: World, podman: Podman, planted: Path) -> None:
     cluster = Cluster(factory, podman)
+
+    def gitops(*argv: str) -> str:
+        """Run the factory's command in the maintainer's clone."""
+        factory.git("switch", "--quiet", "--detach", "origin/main")
+        env = factory.env | {"PYTHONPATH": str(factory.clone / "src")}
+        return run(planted / "churn-model/.venv/bin/python", "-m", "gitops", *argv, cwd=factory.clone, env=env)
 
     done = factory.act(factory.merge("first"), "release.yml")
     assert done.jobs == {"release": "success"}, str(done)
@@ -118,17 +117,17 @@ def test_from_merge_to_production_and_back(factory: World, podman: Podman) -> No
     bad = cluster.predict("staging")
     assert bad["model_version"] == "1.1.0" and bad["predictions"] != first["predictions"]
     assert cluster.predict("production") == first, "a release does not reach production by itself"
-    gitops(factory, "promote", "production", "1.1.0")
+    gitops("promote", "production", "1.1.0")
     cluster.sync("production")
     assert cluster.predict("production") == bad
 
-    gitops(factory, "rollback", "production")
+    gitops("rollback", "production")
     cluster.sync("production")
     assert cluster.predict("production") == first, "the old version answers as before, to the last digit"
-    status = json.loads(gitops(factory, "status", "--json"))
+    status = json.loads(gitops("status", "--json"))
     running = {name: row["running"]["version"] for name, row in status.items()}
     assert running == {"staging": "1.1.0", "production": "1.0.0"}
-    assert "Every link holds" in gitops(factory, "verify", "1.1.0", "--from", str(downloaded(factory, "1.1.0")))
+    assert "Every link holds" in gitops("verify", "1.1.0", "--from", str(downloaded(factory, "1.1.0")))
 
 
 def downloaded(world: World, version: str) -> Path:
