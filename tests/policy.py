@@ -60,8 +60,16 @@ def _probes(objects: list[Object]) -> bool:
 
 
 def _writable(objects: list[Object]) -> bool:
-    (mount,), (volume,) = container(objects)["volumeMounts"], pod(objects)["volumes"]
+    (mount,) = [mount for mount in container(objects)["volumeMounts"] if not mount.get("readOnly")]
+    (volume,) = [volume for volume in pod(objects)["volumes"] if volume["name"] == mount["name"]]
     return bool(mount["mountPath"] == "/tmp" and volume["emptyDir"]["sizeLimit"])  # noqa: S108
+
+
+def _keys(objects: list[Object]) -> bool:
+    """The callers' keys come from a Secret, and without it the pod runs all the same, answering nobody."""
+    (volume,) = [volume for volume in pod(objects)["volumes"] if "secret" in volume]
+    (mount,) = [mount for mount in container(objects)["volumeMounts"] if mount["name"] == volume["name"]]
+    return bool(mount["readOnly"] is True and volume["secret"]["optional"] is True)
 
 
 def _labels(objects: list[Object]) -> bool:
@@ -90,6 +98,7 @@ RULES: dict[str, Callable[[list[Object]], bool]] = {
     "requests and limits": _limits,
     "probes": _probes,
     "writable /tmp with a limit": _writable,
+    "keys from a Secret": _keys,
     "labels": _labels,
     "network closed": _closed,
     "autoscaler sets the replicas": lambda objects: "replicas" not in only(objects, "Deployment")["spec"],

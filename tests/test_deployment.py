@@ -91,8 +91,13 @@ def factory(world: World, podman: Podman, registry: Registry) -> World:
     return world
 
 
-def test_from_merge_to_production_and_back(factory: World, podman: Podman, planted: Path) -> None:
-    cluster = Cluster(factory, podman)
+@pytest.fixture
+def cluster(factory: World, podman: Podman) -> Iterator[Cluster]:
+    yield Cluster(factory, podman)
+    podman("pod", "rm", "--all", "--force")
+
+
+def test_from_merge_to_production_and_back(factory: World, cluster: Cluster, planted: Path) -> None:
 
     def gitops(*argv: str) -> str:
         """Run the factory's command in the maintainer's clone."""

@@ -197,6 +197,7 @@ BROKEN: list[tuple[str, str, Any]] = [
     ("probes", "Deployment/spec/template/spec/containers/0/livenessProbe/httpGet/port", "http"),
     ("probes", "Deployment/spec/template/spec/containers/0/startupProbe", None),
     ("writable /tmp with a limit", "Deployment/spec/template/spec/volumes/0/emptyDir/sizeLimit", None),
+    ("keys from a Secret", "Deployment/spec/template/spec/volumes/1/secret/optional", False),
     ("labels", "Deployment/spec/template/metadata/labels/app.kubernetes.io~version", None),
     ("labels", "Service/metadata/labels/app.kubernetes.io~part-of", None),
     ("network closed", "NetworkPolicy/spec/egress", [{}]),

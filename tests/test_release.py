@@ -103,3 +103,20 @@ def test_a_model_that_is_not_the_locked_one_stops_the_release(on_laptop: Laptop)
     with pytest.raises(Failed, match="error: "):
         on_laptop.run(RELEASE)
     assert not (on_laptop.path / "dist").exists() and on_laptop.run("git tag") == ""
+
+
+def test_an_older_run_that_is_started_again_does_not_go_back(on_laptop: Laptop) -> None:
+    released = {}
+    for alpha in ("3.0", "9.0", "27.0"):
+        on_laptop.replace("params.yaml", f"alpha: {released.get('alpha', '1.0')} ", f"alpha: {alpha} ")
+        on_laptop.run("dvc repro --quiet", f"git commit --quiet --all -m {alpha}", "python -m gitops store push")
+        released["alpha"] = alpha
+        if alpha != "9.0":  # this one's run was killed before it began
+            on_laptop.run(RELEASE)
+    tags = on_laptop.run("git tag")
+    assert tags.split() == ["churn-model@v1.0.0", "churn-model@v1.1.0"]
+    on_laptop.run("git switch --quiet --detach HEAD~1", "dvc checkout --quiet")
+    assert "Nothing to do: main has moved on, and what it holds now is released." in on_laptop.run(RELEASE)
+    on_laptop.run("git switch --quiet --detach HEAD~1", "dvc checkout --quiet")
+    assert "churn-model@v1.0.0 (the first release)" in on_laptop.run(RELEASE), "its own release may still be unfinished"
+    assert json.loads(on_laptop.read("dist/release.json"))["version"] == "1.0.0" and on_laptop.run("git tag") == tags

@@ -94,8 +94,9 @@ def test_a_job_that_may_write_runs_no_code_of_a_pull_request(file: Path) -> None
             assert "head.repo.full_name == github.repository" in job["if"]
 
 
-def test_secrets_are_only_the_runs_own_token(file: Path) -> None:
-    assert "secrets." not in file.read_text()
+def test_secrets_are_the_runs_own_token_and_the_password_of_a_registry(file: Path) -> None:
+    named = set(re.findall(r"secrets\.(\w+)", file.read_text()))
+    assert named == ({"REGISTRY_PASSWORD"} if file.name == "release.yml" else set())
     assert "pull_request_target" not in load(file)["on"]
 
 

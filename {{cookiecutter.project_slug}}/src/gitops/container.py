@@ -50,7 +50,9 @@ class Container:
         self.tool, self.name, self.image = tool, name, image
         self.headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         port = run(tool, "port", name, PORT).rpartition(":")[2]
-        self.connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+        self.connection = http.client.HTTPConnection(
+            "127.0.0.1", int(port or 0), timeout=30
+        )  # "": it has ended already
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Send one request and return the JSON of its answer.
