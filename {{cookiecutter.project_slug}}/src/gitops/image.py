@@ -92,8 +92,8 @@ def build(project: Project, bento: Path, version: str, commit: str, identity: st
     }
     base = os.environ.get("BASE_IMAGE", "")
     given = {"BASE": base, "PIP_INDEX_URL": os.environ.get("PIP_INDEX_URL", "")}
-    # With docker the files keep their times, so that two builds have two ids. The history names intermediate images, whose
-    # ids depend on what was built before; without it podman uses no cached layer, which is the price of the same id.
+    # With docker the files keep their times, so that two builds have two ids. The history names intermediate images,
+    # whose ids depend on what was built before; without it podman uses no cached layer: the price of the same id.
     same = ["--timestamp", "0", "--omit-history", *_tls(base)]
     fixed = ["--build-arg", "SOURCE_DATE_EPOCH=0"] if engine() == "docker" else same
     with TemporaryDirectory() as folder:
