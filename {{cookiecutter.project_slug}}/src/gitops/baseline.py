@@ -13,7 +13,7 @@ def champion(base: str, rules: dict[str, Any]) -> tuple[str, str]:
     """Return the champion's commit and where it stands, by `baseline` of the gates; without production it is the base.
 
     Raises:
-        Stop: the commit that production names can't be fetched.
+        Stop: origin can't be reached, or the commit that production names can't be fetched.
     """
     if rules.get("baseline", "main") == "main":
         return base, "on main"
@@ -30,9 +30,9 @@ def _running() -> str:
     """Return the commit of the release that production runs, or ""."""
     if not has_origin():
         text = show(PRODUCTION, "release.json")
-    elif attempt("git", "ls-remote", "--exit-code", "origin", f"refs/heads/{PRODUCTION}", env=remote_env()).returncode:
+    else:  # an origin that can't be reached stops here: it must not pass for one that runs nothing
         text = None
-    else:
-        run("git", "fetch", "--quiet", "origin", f"refs/heads/{PRODUCTION}", env=remote_env())
-        text = git("show", "FETCH_HEAD:release.json")
+        if run("git", "ls-remote", "origin", f"refs/heads/{PRODUCTION}", env=remote_env()):
+            run("git", "fetch", "--quiet", "origin", f"refs/heads/{PRODUCTION}", env=remote_env())
+            text = git("show", "FETCH_HEAD:release.json")
     return str(json.loads(text)["commit"]) if text else ""

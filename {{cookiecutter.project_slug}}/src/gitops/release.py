@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from gitops import assets, bento, gates, github, image, lock, papers, publish, smoke, store, tags
+from gitops import assets, bento, gates, github, goal, image, lock, papers, publish, smoke, store, tags
 from gitops.git import has_origin, identity_env, remote_env, show
 from gitops.manifests import FORMAT
 from gitops.plan import Plan, plan_release
@@ -62,6 +62,7 @@ def _would(project: Project, plan: Plan) -> str:
 
 def _make(project: Project, plan: Plan) -> None:
     """Do what is missing. The tag comes after the image was tried, and the GitHub release after everything else."""
+    goal.load()  # before anything is made: a release without its card would be a half
     say("› pulling the model that dvc.lock names, and what it is judged by")
     wanted = papers.needed(project)
     if stream(*dvc("pull", *wanted)):
