@@ -112,3 +112,19 @@ def test_what_is_scored_and_what_is_refused_is_counted(client: TestClient, recor
     client.post("/predict", json={"records": records[:1], "more": 1})
     client.post("/predict", content=b"", headers={"content-type": "text/plain"})
     assert [after - earlier for after, earlier in zip(counts(), before, strict=True)] == [3, 3, 1, 1]
+
+
+def test_a_request_is_counted_by_its_path_and_unknown_paths_are_one(client: TestClient, records: Records) -> None:
+    def count(path: str, status: int) -> float:
+        return REGISTRY.get_sample_value("model_requests_total", {"path": path, "status": str(status)}) or 0
+
+    before = [count("/predict", 200), count("/predict", 400), count("other", 404)]
+    client.post("/predict", json={"records": records[:1]})
+    client.post("/predict", json={})
+    for i in range(30):
+        assert client.get(f"/{i}/x.php").status_code == 404
+    assert [count("/predict", 200), count("/predict", 400), count("other", 404)] == [
+        number + more for number, more in zip(before, (1, 1, 30), strict=True)
+    ]
+    shown = client.get("/metrics").text
+    assert 'model_request_seconds_count{path="/predict"}' in shown and "x.php" not in shown

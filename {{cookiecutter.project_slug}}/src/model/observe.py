@@ -1,24 +1,33 @@
-"""What operations see of the service: Prometheus metrics beside BentoML's own, and a line for each prediction."""
+"""What operations see of the service: Prometheus metrics, and a line for each prediction."""
 
+import asyncio
 import json
+import os
 import random
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from zlib import crc32
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.schema import PARAMS, ModelError, Schema, param
 
 FIELDS = ("time", "model_version", "id", "score", "label")
 TENTHS = tuple(i / 10 for i in range(1, 11))
 
-# BentoML counts requests and their time; in its workers prometheus_client adds up the processes by itself.
+# A path that is none of these counts as "other": each value of a label takes memory, and callers choose paths.
+PATHS = {"/predict", "/livez", "/readyz", "/healthz", "/metrics", "/docs.json", "/"}
+
+REQUESTS = Counter("model_requests_total", "Requests answered", ["path", "status"])
+SECONDS = Histogram("model_request_seconds", "Time from a request's head to its answer", ["path"])
 RECORDS = Counter("model_records_total", "Records scored")
 REJECTED = Counter("model_rejected_total", "Requests refused, by the first reason", ["reason"])
 
@@ -39,6 +48,42 @@ def refuse(
     """Count a refused request and return its answer; `detail` lists the fields at fault."""
     REJECTED.labels(reason).inc()
     return JSONResponse({"error": sentence, "detail": list(detail)}, status, headers)
+
+
+def exposition() -> bytes:
+    """Return all metrics as Prometheus reads them, added up over the processes of `bentoml serve`."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    every = CollectorRegistry()
+    MultiProcessCollector(every)  # type: ignore[no-untyped-call]
+    return generate_latest(every)
+
+
+class Meter:
+    """Counts requests and their time, whatever answers them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        path = scope["path"] if scope["path"] in PATHS else "other"
+        status, begun = 500, time.perf_counter()
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except asyncio.CancelledError:
+            status = 504  # which BentoML answers when it gives a request up
+            raise
+        finally:
+            REQUESTS.labels(path, str(status)).inc()
+            SECONDS.labels(path).observe(time.perf_counter() - begun)
 
 
 class LogSettings(BaseModel, extra="forbid", strict=True):

@@ -1,7 +1,7 @@
 """POST /predict, ahead of BentoML's dispatch.
 
 The dispatch takes as long again as all the rest, writes each bad request's values into the log with a traceback, and
-has errors of its own form. What BentoML counts, times out and documents around it stays.
+has errors of its own form. What BentoML times out and documents around it stays.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from functools import cache, partial
 from typing import Any
 
 import anyio
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.responses import JSONResponse, Response
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model import contract
 from model.api import Query
-from model.observe import refuse
+from model.observe import exposition, refuse
 from model.predict import Unscorable, predictor
 from model.schema import param
 
@@ -40,7 +41,7 @@ class Refusal(Exception):
 
 
 class Route:
-    """Answers POST /predict and GET /docs.json, and passes on the rest."""
+    """Answers POST /predict, GET /docs.json and GET /metrics, and passes on the rest."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -51,6 +52,9 @@ class Route:
                 await (await _predict(scope, receive))(scope, receive, send)
             case "http", "GET", "/docs.json":
                 await Response(_document(), media_type="application/json")(scope, receive, send)
+            case "http", "GET", "/metrics":
+                content = await anyio.to_thread.run_sync(exposition)
+                await Response(content, media_type=CONTENT_TYPE_LATEST)(scope, receive, send)
             case _:
                 await self.app(scope, receive, send)
 

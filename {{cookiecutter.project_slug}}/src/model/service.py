@@ -1,6 +1,6 @@
 """The released service: POST /predict with records, scored by the reviewed ONNX file. It needs no pandas.
 
-A request passes `auth` (may this caller?), `route` (body, checks), `predict` (scores), `reasons` and `observe`.
+A request passes `observe` (counts), `auth` (may this caller?), `route` (body, checks), `predict` (scores), `reasons`.
 """
 
 import gc
@@ -9,12 +9,14 @@ import bentoml
 
 from model.api import Predictions, Query
 from model.auth import Guard
+from model.observe import Meter
 from model.predict import predictor
 from model.route import Route
 
 
-# Tracing and the access log would cost half of the throughput; errors are logged all the same.
-@bentoml.service(logging={"access": {"enabled": False}}, tracing={"excluded_urls": ".*"})
+# Tracing and the access log would cost half of the throughput; errors are logged all the same. BentoML's own metrics
+# keep numbers for every path that anybody ever asked for, until the memory is full: `observe` counts instead.
+@bentoml.service(logging={"access": {"enabled": False}}, tracing={"excluded_urls": ".*"}, metrics={"enabled": False})
 class Model:
     """Opens the model file before the first request."""
 
@@ -35,5 +37,6 @@ class Model:
         return self.predictor.ready()
 
 
+Model.add_asgi_middleware(Meter)  # type: ignore[attr-defined]
 Model.add_asgi_middleware(Guard)  # type: ignore[attr-defined]
 Model.add_asgi_middleware(Route)  # type: ignore[attr-defined]
