@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from gitops.changes import dependencies
+from harness import Failed
 from laptop import Laptop
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,9 @@ def test_production_can_be_the_champion(on_laptop: Laptop) -> None:
     assert found["base"] == main, "what changes, and the gates, are those of main all the same"
     assert found["metrics"][0]["champion"] == pytest.approx(0.850, abs=1e-3), "the boosting model's"
     assert f"champion `{running[:9]}` `in production`" in text
+    on_laptop.run("git remote add origin nowhere")
+    with pytest.raises(Failed, match="error: `git ls-remote origin refs/heads/env/production` failed"):
+        on_laptop.run("python -m gitops review --base main")
 
 
 def test_a_model_over_its_budget_is_blocked(on_laptop: Laptop) -> None:
