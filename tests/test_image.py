@@ -19,6 +19,7 @@ from laptop import Laptop
 
 pytestmark = pytest.mark.slow
 
+KEY, DIGEST = "a-caller-s-key-that-stays-outside", "5f" * 32
 COMMAND = "python -m gitops image --version 1.0.0"
 ABSENT = {"sh", "bash", "gcc", "cc", "ld", "git", "dvc", "pip", "pip3", "apt", "apt-get", "dpkg", "perl", "uv", "curl"}
 FOREIGN = {"pip", "setuptools", "ensurepip", "pandas", "sklearn", "scipy", "pyarrow", "dvc", "skl2onnx", "gitops"}
@@ -39,7 +40,8 @@ def built(champion: Path, podman: Podman, tmp_path_factory: pytest.TempPathFacto
     laptop = Laptop(champion, tmp_path_factory.mktemp("image"))
     for name in (".env", "src/.env", "src/model/notes.txt", "deploy/.env"):
         laptop.write(name, "PASSWORD=secret")
-    laptop.env |= podman.env
+    laptop.write("keys", f"{KEY}\n{DIGEST}\n")
+    laptop.env |= podman.env | {"SERVICE_KEYS": DIGEST, "SERVICE_KEYS_FILE": str(laptop.path / "keys")}
     said = laptop.run(COMMAND)
     return laptop, said.splitlines()[-1].split()[1], said
 
@@ -84,6 +86,8 @@ def test_the_image_holds_the_service_and_nothing_else(here: str, podman: Podman,
     podman("rm", container)
     with tarfile.open(tmp_path / "image.tar") as archive:
         members = {member.name: member for member in archive}
+    content = (tmp_path / "image.tar").read_bytes()
+    assert b"The released service" in content and not [key for key in (KEY, DIGEST) if key.encode() in content]
     parts = {part for name in members for part in Path(name).parts}
     programs = {Path(name).name for name, member in members.items() if member.mode & 0o111 and member.isfile()}
     assert not ABSENT & programs and "bentoml" in programs
@@ -97,8 +101,10 @@ def test_the_image_holds_the_service_and_nothing_else(here: str, podman: Podman,
 
 
 def test_what_the_image_says_of_itself(built: tuple[Laptop, str, str], podman: Podman) -> None:
-    laptop, made, _ = built
-    config = json.loads(podman("image", "inspect", made))[0]["Config"]
+    laptop, made, said = built
+    told = podman("image", "inspect", made)
+    assert not [key for key in (KEY, DIGEST) if key in told + said]
+    config = json.loads(told)[0]["Config"]
     labels = config["Labels"]
     assert config["User"] == "10001:10001" and list(config["ExposedPorts"]) == ["3000/tcp"]
     assert (
