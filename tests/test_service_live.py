@@ -146,15 +146,25 @@ def test_made_up_requests_are_answered_as_the_contract_says(live: Live, tmp_path
     assert cases >= 250, told[-5000:]
 
 
-@pytest.mark.parametrize("language", ["sh", "python", "typescript"])
-def test_the_calls_of_the_page_for_callers(live: Live, tmp_path: Path, language: str) -> None:
-    blocks = re.findall(rf"(?s)```{language}\n(.*?)```", live.laptop.read("docs/api.md"))
+@pytest.mark.parametrize("way", ["curl", "python", "typescript", "typed client"])
+def test_the_calls_of_the_page_for_callers(live: Live, tmp_path: Path, way: str) -> None:
+    page = live.laptop.read("docs/api.md")
     (tmp_path / "request.json").write_text(json.dumps(request(live)))
-    command = {"sh": shell, "python": python, "typescript": typescript}[language](tmp_path, blocks[-1])
+    language, block, prepare = {
+        "curl": ("sh", -1, shell),
+        "python": ("python", 0, python),
+        "typescript": ("typescript", 0, typescript),
+        "typed client": ("python", 1, python),
+    }[way]
+    if way == "typed client":
+        (generate,) = re.findall(r"(?m)^\$ (uvx .*)", page)
+        shutil.copy(live.laptop.path / "openapi.json", tmp_path)
+        run(*generate.split(), cwd=tmp_path, env=live.laptop.env)
+    command = prepare(tmp_path, re.findall(rf"(?s)```{language}\n(.*?)```", page)[block])
     env = live.laptop.env | {"SERVICE_URL": live.service.address, "SERVICE_KEY": live.key}
     told = run(*command, cwd=tmp_path, env=env)
     prediction = json.loads(live.ask("/predict", request(live))[1])["predictions"][0]
-    if language == "sh":
+    if way == "curl":
         assert json.loads(told)["predictions"] == [prediction] and len(prediction["reasons"]) == 3
     else:
         name, score = told.split()
