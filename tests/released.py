@@ -9,7 +9,8 @@ IMAGE = f"registry.example.invalid/acme/churn-model@sha256:{'a' * 64}"
 SCRIPT = """
 import json, subprocess, sys
 from pathlib import Path
-from gitops import assets, bento, papers, plan, project, tags
+from gitops.release import assets, bento, papers, plan
+from gitops import project, tags
 
 version, reason, image, packed = sys.argv[1:]
 this, out = project.load(), Path("dist")

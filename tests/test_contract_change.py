@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from gitops.contract import change
+from gitops.review.contract import change
 
 REQUEST = {
     "properties": {"plan": {"type": "string", "enum": ["a", "b"]}, "age": {"type": "integer"}},

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from gitops import manifests, tags
+from gitops import tags
+from gitops.environments import manifests
 from gitops.project import load
 from gitops.shell import Stop
 from harness import Failed, environment, missing, run

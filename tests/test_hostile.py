@@ -17,8 +17,8 @@ import pytest
 from act import Run
 from fake_github import FakeGitHub
 from fake_server import BOT_TOKEN, make_repository
-from gitops import claims, compare, verdict
 from gitops.markdown import code
+from gitops.review import claims, compare, verdict
 from gitops.shell import Stop
 from harness import ROOT, TEMPLATE, needs
 from laptop import Laptop
@@ -83,8 +83,8 @@ def saved(folder: Path, **parts: Any) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("src/gitops/review.py", "src/gitops/other.py", "src/gitops/other.py, src/gitops/review.py"),
-        ("src/gitops/review.py", "docs/review.py", "src/gitops/review.py"),
+        ("src/gitops/review/review.py", "src/gitops/other.py", "src/gitops/other.py, src/gitops/review/review.py"),
+        ("src/gitops/review/review.py", "docs/review.py", "src/gitops/review/review.py"),
         ("a", ".github/workflows/pull-request.yml", ".github/workflows/pull-request.yml"),
         ("a", "pyproject.toml", "pyproject.toml"),
         ("a", "uv.lock", "uv.lock"),
@@ -109,7 +109,7 @@ def test_a_change_of_the_factory_is_said_first_whatever_the_review_says(
 
 
 def test_a_block_stays_a_block_when_the_factory_changes(hub: FakeGitHub, tmp_path: Path) -> None:
-    changes(hub, "a", "src/gitops/review.py")
+    changes(hub, "a", "src/gitops/review/review.py")
     path = saved(tmp_path, lock={"stale": ["reason"], "missing": []})
     assert verdict.verdict(path, "", "7") == 1
     verdict.comment(path, 7)
@@ -153,15 +153,15 @@ def test_a_review_gives_the_runner_no_command(
 def test_an_edited_review_script_does_not_pass_unseen(world: World) -> None:
     needs("uv")
     world.merge("first")
-    source = (ROOT / TEMPLATE / "src/gitops/review.py").read_text()
+    source = (ROOT / TEMPLATE / "src/gitops/review/review.py").read_text()
     old = next(line.strip() for line in source.splitlines() if line.strip().startswith('return {"verdict": '))
-    world.commit("worse", {"src/gitops/review.py": source.replace(old, ALWAYS)})
+    world.commit("worse", {"src/gitops/review/review.py": source.replace(old, ALWAYS)})
     done = world.act(world.open_pr("worse"), "pull-request.yml")
     told = json.loads((done.artifacts / "review/review.json").read_text())
     assert told["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
     (row,) = world.hub.comments
-    assert row["body"].splitlines()[1] == f"⚠️ **Look before you merge**: `{FACTORY}src/gitops/review.py`"
-    assert f"{FACTORY}src/gitops/review.py" in done.log("verdict")
+    assert row["body"].splitlines()[1] == f"⚠️ **Look before you merge**: `{FACTORY}src/gitops/review/review.py`"
+    assert f"{FACTORY}src/gitops/review/review.py" in done.log("verdict")
 
 
 # Names and values

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from containers import BASE, Podman, Registry
-from gitops import image, smoke
-from gitops import registry as api
 from gitops.project import load
+from gitops.release import image, smoke
+from gitops.release import registry as api
 from gitops.shell import Stop
 from harness import Failed
 from laptop import Laptop

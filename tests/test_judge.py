@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from gitops.charts import charts
-from gitops.judge import compare, decide, judge
-from gitops.metrics import FAST, find
+from gitops.review.charts import charts
+from gitops.review.judge import compare, decide, judge
+from gitops.review.metrics import FAST, find
 from gitops.shell import Stop
 from sklearn import metrics
 

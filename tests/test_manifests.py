@@ -12,8 +12,8 @@ import kubernetes_validate
 import policy
 import pytest
 import yaml
-from gitops import manifests
-from gitops.environments import ENVIRONMENTS
+from gitops.environments import manifests
+from gitops.environments.branches import ENVIRONMENTS
 from gitops.project import load
 from gitops.shell import Stop
 from gitops.tags import Release

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from gitops import notes
+from gitops.release import notes
 from gitops.tags import Release
 from laptop import Laptop
 from released import IMAGE, release

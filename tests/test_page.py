@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from gitops import page, report, svg
 from gitops.document import Fold, Table
+from gitops.review import page, report, svg
 from test_report import CHART, GOOD, HOSTILE, review
 
 HOSTILE_HTML = (

@@ -13,7 +13,7 @@ from typing import Any
 
 import browser
 import pytest
-from gitops import page, report
+from gitops.review import page, report
 from test_page import BAD, ERRORS, HOSTILE_HTML
 from test_report import CHART, GOOD, review
 

@@ -8,7 +8,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from gitops import image, registry
+from gitops.release import image, registry
 from gitops.shell import Stop
 
 MANIFEST = b'{"config": {"digest": "sha256:c0"}}'

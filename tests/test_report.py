@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gitops import budgets, gates, report, verdict
-from gitops.review import conclude
+from gitops import gates
+from gitops.review import budgets, report, verdict
+from gitops.review.review import conclude
 from gitops.shell import Stop
 
 HOSTILE = "a|b`c` <!-- x --> @acme **bold** [l](http://evil) <img src=x>\n# h\n```mermaid\n\u202e$(rm)"

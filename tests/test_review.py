@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from gitops.changes import dependencies
+from gitops.review.changes import dependencies
 from harness import Failed
 from laptop import Laptop
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from gitops import sbom
+from gitops.release import sbom
 from gitops.shell import Stop
 from laptop import Laptop
 from released import IMAGE, release

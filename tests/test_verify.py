@@ -12,8 +12,8 @@ import pytest
 from fake_github import FakeGitHub
 from fake_server import BOT_TOKEN, make_repository
 from gitops import github
+from gitops.release.verify import verify
 from gitops.shell import Stop
-from gitops.verify import verify
 from laptop import Laptop
 from released import IMAGE
 

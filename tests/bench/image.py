@@ -36,7 +36,8 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin UV_SYSTEM_
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 """
 BENTO = """from pathlib import Path
-from gitops import bento, project
+from gitops.release import bento
+from gitops import project
 bento.build(project.load(), "1.0.0", {}, Path("dist"))"""
 STARTS = 5
 
@@ -66,8 +67,8 @@ def main() -> None:
 
 def compare(laptop: "Laptop", podman: "Podman") -> None:
     """Build both images of the one Bento, start each in turn, and print."""
-    from gitops import container, image
     from gitops.project import load
+    from gitops.release import container, image
 
     os.chdir(laptop.path)
     os.environ |= podman.env

@@ -55,10 +55,10 @@ def inside(*, judged: bool) -> None:
         return wrapped
 
     subprocess.run = timed(subprocess.run, lambda argv: LABELS[argv[2] if argv[1] == "-m" else argv[0]])
-    from gitops import review
+    from gitops.review import review
 
     if judged:  # a review of the same model does not even import it
-        from gitops import judge
+        from gitops.review import judge
 
         judge.judge = timed(judge.judge, lambda *_: "statistics")
     review.review("main", Path("review"))

@@ -32,7 +32,7 @@ def main() -> None:
 
 def one(rows: int) -> None:
     """Judge once and print seconds and megabytes; the libraries' own share of the memory is in it."""
-    from gitops.judge import judge
+    from gitops.review.judge import judge
 
     random = np.random.default_rng(1)
     signal = random.normal(size=rows)

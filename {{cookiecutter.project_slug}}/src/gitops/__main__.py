@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gitops.environments import ENVIRONMENTS
+from gitops.environments.branches import ENVIRONMENTS
 from gitops.shell import Stop, say
 
 REVIEW = Path("review/review.json")
@@ -114,25 +114,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _review(arguments: argparse.Namespace) -> int:
-    from gitops.review import review
+    from gitops.review.review import review
 
     return review(arguments.base, arguments.out)
 
 
 def _judge(arguments: argparse.Namespace) -> int:
-    from gitops.judge import compare
+    from gitops.review.judge import compare
 
     return compare(arguments.champion, arguments.challenger, arguments.gates, arguments.json)
 
 
 def _comment(arguments: argparse.Namespace) -> int:
-    from gitops.verdict import comment
+    from gitops.review.verdict import comment
 
     return comment(arguments.review, arguments.pull_request)
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
-    from gitops.verdict import verdict
+    from gitops.review.verdict import verdict
 
     return verdict(arguments.review, os.environ.get("NEEDS", ""), arguments.pull_request)
 
@@ -151,44 +151,44 @@ def _store(arguments: argparse.Namespace) -> int:
 
 
 def _release(arguments: argparse.Namespace) -> int:
-    from gitops.release import release
+    from gitops.release.release import release
 
     return release(dry_run=arguments.dry_run)
 
 
 def _card(arguments: argparse.Namespace) -> int:
-    from gitops.card import show
+    from gitops.release.card import show
 
     return show(arguments.out)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from gitops import image
-    from gitops.verify import verify
+    from gitops.release import image
+    from gitops.release.verify import verify
 
     return verify(arguments.version, arguments.folder, image.inspect)
 
 
 def _promote(arguments: argparse.Namespace) -> int:
-    from gitops.promote import promote
+    from gitops.environments.promote import promote
 
     return promote(arguments.environment, arguments.version, dry_run=arguments.dry_run)
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    from gitops.rollback import rollback
+    from gitops.environments.rollback import rollback
 
     return rollback(arguments.environment, arguments.version, dry_run=arguments.dry_run)
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from gitops.status import status
+    from gitops.environments.status import status
 
     return status(as_json=arguments.json)
 
 
 def _image(arguments: argparse.Namespace) -> int:
-    from gitops import smoke
+    from gitops.release import smoke
 
     return smoke.trial(arguments.version)
 

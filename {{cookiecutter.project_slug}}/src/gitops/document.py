@@ -66,7 +66,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Charts:
-    """Charts as `gitops.charts` makes them; a word that is not ours raises a ValueError."""
+    """Charts as `gitops.review.charts` makes them; a word that is not ours raises a ValueError."""
 
     charts: list[dict[str, Any]]
 

@@ -1,0 +1,159 @@
+"""The links from a release's tag to what runs: what each place says against what it should say."""
+
+import json
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from gitops import store
+from gitops.git import git, show
+from gitops.project import Project, locked, md5
+from gitops.release import assets, sbom
+from gitops.shell import Stop, attempt
+from gitops.tags import Release
+
+Inspect = Callable[[str], Mapping[str, str]]
+SAME = ("tag", "version", "commit", "identity", "image")  # what the tag and release.json both say
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link of the chain: `holds` is None where it could not be checked; `words` say what was found."""
+
+    name: str
+    holds: bool | None
+    words: str
+
+
+def chain(project: Project, release: Release, found: Path | None, inspect: Inspect | None) -> list[Link]:
+    """Return every link; `found` is the folder with the release's files, None where they are out of reach."""
+    lock = show(release.commit, "dvc.lock") or ""
+    start = [_commit(release)]
+    end = [_remote(project, lock), _image(release, inspect)]
+    if found is None:
+        nothing = "its assets are neither on GitHub (or there is no GITHUB_TOKEN here) nor in dist/: give --from FOLDER"
+        return [*start, *(Link(name, None, nothing) for name in ("assets", "tag", "lock", "model", "sbom")), *end]
+    facts = assets.facts(found)
+    links = [
+        _assets(found),
+        _tag(release, facts),
+        *start,
+        _lock(found, facts, lock),
+        _model(project, release, found, facts, lock),
+    ]
+    return [*links, *end, _sbom(project, release, found, lock), *_environments(release, facts)]
+
+
+def _compared(name: str, pairs: Mapping[str, tuple[object, object]], good: str) -> Link:
+    """Compare what each place should say with what it says."""
+    wrong = [f"{where} is {has!r} and should be {wanted!r}" for where, (wanted, has) in pairs.items() if wanted != has]
+    return Link(name, not wrong, "; ".join(wrong) or good)
+
+
+def _assets(found: Path) -> Link:
+    wrong = assets.wrong(found)
+    return Link("assets", not wrong, "; ".join(wrong) or "each file has the checksum that SHA256SUMS gives it")
+
+
+def _tag(release: Release, facts: dict[str, Any]) -> Link:
+    pairs = {f"{key} of the tag": (facts.get(key), getattr(release, key)) for key in SAME}
+    return _compared("tag", pairs, f"annotated, and names what release.json names: {release.commit[:9]}")
+
+
+def _commit(release: Release) -> Link:
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        return Link("commit", None, "this clone is shallow: `git fetch --unshallow` brings the history")
+    for main in ("origin/main", "main"):
+        if attempt("git", "rev-parse", "--verify", "--quiet", main).returncode == 0:
+            done = attempt("git", "merge-base", "--is-ancestor", release.commit, main)
+            words = f"{release.commit[:9]} is {'' if done.returncode == 0 else 'not '}on {main}"
+            return Link("commit", done.returncode == 0, words)
+    return Link("commit", None, "this clone has no branch main")
+
+
+def _lock(found: Path, facts: dict[str, Any], lock: str) -> Link:
+    digest = assets.sha256(lock.encode())
+    pairs = {
+        "lock_sha256 of release.json": (digest, facts.get("lock_sha256")),
+        "the asset dvc.lock": (digest, assets.digest(found / "dvc.lock")),
+    }
+    return _compared("lock", pairs, "release.json and the asset are the commit's dvc.lock")
+
+
+def _model(project: Project, release: Release, found: Path, facts: dict[str, Any], lock: str) -> Link:
+    wanted = locked(lock).get(project.model)
+    bento = found / f"{project.name}-{release.version}.bento"
+    with TemporaryDirectory() as folder:
+        packed = _unpacked(bento, project.model, Path(folder, "model"))
+        pairs = {
+            "model_md5 of release.json": (wanted, facts.get("model_md5")),
+            f"the model in {bento.name}": (wanted, md5(packed) if packed else None),
+        }
+    return _compared("model", pairs, f"the Bento holds the model that dvc.lock names: {wanted}")
+
+
+def _unpacked(bento: Path, name: str, target: Path) -> Path | None:
+    """Take one file out of a Bento; None where it is not in it, or it is no Bento."""
+    try:
+        with tarfile.open(bento) as archive:
+            member = next(member for member in archive if member.name.removeprefix("./") == f"src/{name}")
+            content = archive.extractfile(member)
+            target.write_bytes(content.read() if content else b"")
+            return target
+    except (OSError, tarfile.TarError, StopIteration):
+        return None
+
+
+def _remote(project: Project, lock: str) -> Link:
+    wanted = locked(lock).get(project.model, "")
+    if not store.is_git():
+        return Link("data remote", None, "it is a bucket; `uv run dvc fetch` compares what it holds with dvc.lock")
+    store.pull()
+    kept = store.MOUNT / "files/md5" / wanted[:2] / wanted[2:]
+    pairs = {"the model in the data remote": (wanted, md5(kept) if kept.is_file() else None)}
+    return _compared("data remote", pairs, "it holds the model that dvc.lock names")
+
+
+def _image(release: Release, inspect: Inspect | None) -> Link:
+    if not release.image:
+        return Link("image", None, "the release made none")
+    if inspect is None:
+        return Link("image", None, "there is no registry here to ask")
+    try:
+        found = inspect(release.image)
+    except Stop as stop:
+        return Link("image", None, str(stop))
+    wanted = {"digest": release.image.partition("@")[2], "revision": release.commit, "identity": release.identity}
+    pairs = {f"{key} of the image": (value, found.get(key)) for key, value in wanted.items()}
+    return _compared("image", pairs, f"the registry holds {release.image}")
+
+
+def _sbom(project: Project, release: Release, found: Path, lock: str) -> Link:
+    try:
+        named = sbom.read((found / sbom.NAME).read_text())
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return Link("sbom", False, f"{sbom.NAME} is missing, or not one of ours")
+    wanted = {"version": release.version, "image": release.image, "model": locked(lock).get(project.model)}
+    pairs = {f"{key} in {sbom.NAME}": (value, named[key]) for key, value in wanted.items()}
+    return _compared("sbom", pairs, "it names this image and this model")
+
+
+def _environments(release: Release, facts: dict[str, Any]) -> list[Link]:
+    """What each environment's branch says, where it runs this release; origin's branch counts before a local one."""
+    listed = git("for-each-ref", "--format=%(refname)", "refs/remotes/origin/env", "refs/heads/env").splitlines()
+    branches = {ref.rpartition("/")[2]: ref for ref in reversed(listed)}
+    links = []
+    for name, ref in sorted(branches.items()):
+        try:
+            there: dict[str, Any] = json.loads(show(ref, "release.json") or "{}")
+        except ValueError:
+            there = {"version": release.version}
+        if there.get("version") == release.version:
+            pairs = {
+                f"{key} of env/{name}": (facts.get(key), there.get(key)) for key in (*SAME, "model_md5", "lock_sha256")
+            }
+            links.append(_compared(f"env/{name}", pairs, "runs this release"))
+    return links

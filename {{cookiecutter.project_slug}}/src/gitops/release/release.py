@@ -1,0 +1,137 @@
+"""A merge becomes a release: Bento, image, annotated tag, GitHub release. What is already done is not done again."""
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from gitops import gates, github, goal, lock, store, tags
+from gitops.environments.manifests import FORMAT
+from gitops.git import has_origin, identity_env, remote_env, show
+from gitops.project import Project, load, locked
+from gitops.release import assets, bento, image, papers, publish, smoke
+from gitops.release.plan import Plan, plan_release
+from gitops.shell import Stop, dvc, run, say, stream
+
+OUT = assets.DIST
+
+
+def release(*, dry_run: bool = False) -> int:
+    """Release the commit that is checked out, or finish a release that was interrupted."""
+    project = load()
+    if project.model not in locked(_lock()):
+        say("Nothing to release: no model was trained on this commit yet (dvc.lock has none).")
+        return 0
+    store.pull()
+    _check_lock()
+    plan = plan_release(project)
+    say(f"{plan.tag} ({plan.reason})")
+    if plan.superseded:
+        say("Nothing to do: main has moved on, and what it holds now is released.")
+        return 0
+    if dry_run:
+        say(_would(project, plan))
+        return 0
+    if github.available() and publish.published(plan.tag):
+        say("Nothing to do: it is released.")
+    else:
+        _make(project, plan)
+    _tell(tags.find(project, plan.version))
+    return 0
+
+
+def _lock() -> str | None:
+    return Path("dvc.lock").read_text() if Path("dvc.lock").exists() else None
+
+
+def _check_lock() -> None:
+    """Two pull requests that crossed merge into a commit which nobody trained: it must not be released."""
+    if reasons := lock.check():
+        way_out = f"On a branch from main, as a pull request. {lock.ADVICE}"
+        raise Stop("\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out]))
+
+
+def _would(project: Project, plan: Plan) -> str:
+    """Say what a release would do."""
+    where = image.repository()
+    made = f", push {where}:{plan.version}" if where else " (no image, as IMAGE is not set)"
+    bento_ = f"build {project.name}-{plan.version}.bento{made}"
+    return f"Would {bento_}, tag {plan.commit[:9]} as {plan.tag} and publish the GitHub release."
+
+
+def _make(project: Project, plan: Plan) -> None:
+    """Do what is missing. The tag comes after the image was tried, and the GitHub release after everything else."""
+    goal.load()  # before anything is made: a release without its card would be a half
+    say("› pulling the model that dvc.lock names, and what it is judged by")
+    wanted = papers.needed(project)
+    if stream(*dvc("pull", *wanted)):
+        raise Stop(f"{', '.join(wanted)} can't be pulled: the message is above")
+    shutil.rmtree(OUT, ignore_errors=True)
+    say("› building the Bento")
+    model = locked(_lock())[project.model]
+    built = bento.build(project, plan.version, {"commit": plan.commit, "model_md5": model}, OUT)
+    if not plan.tagged:
+        plan = replace(plan, image=_image(project, plan, built))
+        say(f"› tagging {plan.commit[:9]}")
+        _tag(project, plan)
+    made = tags.find(project, plan.version)
+    say("› writing the notes, the model card and the bill of materials")
+    notes, files = papers.write(project, made, plan.last, OUT)
+    files = [built, *files, *_facts(project, made)]
+    sums = OUT / assets.SUMS
+    sums.write_text("".join(f"{assets.digest(file)}  {file.name}\n" for file in files))
+    if has_origin():
+        say("› pushing the tag")
+        run("git", "push", "--no-verify", "origin", f"refs/tags/{plan.tag}", env=remote_env())
+    if not github.available():
+        say(f"No GITHUB_TOKEN and GITHUB_REPOSITORY here, so no GitHub release; its assets are in {OUT}/.")
+        return
+    address = publish.publish(plan.tag, f"{project.name} {plan.version}", notes, [*files, sums], newest=plan.newest)
+    say(f"Released: {address}")
+
+
+def _image(project: Project, plan: Plan, built: Path) -> str:
+    """Build and push the image, and try it by its digest before it gets the version; "" for a team without images."""
+    repository = image.repository()
+    if not repository:
+        say("No IMAGE here, so no image and nothing for an environment to run.")
+        return ""
+    image.login()
+    candidate = f"{repository}:candidate-{plan.identity[:12]}"
+    say(f"› building the image {candidate}")
+    image.build(project, built, plan.version, plan.commit, plan.identity, candidate)
+    say("› pushing it")
+    pushed = image.push(candidate)
+    say(f"› trying {pushed}")
+    facts = smoke.smoke(project, pushed, gates.check(gates.read(Path("gates.yaml").read_text())).budgets)
+    say("  " + ", ".join(f"{name} {value:.4g}" for name, value in facts.items()))
+    say(f"› naming it {repository}:{plan.version}")
+    image.retag(pushed, plan.version)
+    return pushed
+
+
+def _tag(project: Project, plan: Plan) -> None:
+    """Register the version with an annotated tag, which GTO can see; a lightweight one it can't."""
+    env = os.environ | identity_env()
+    message = tags.message(project, plan.version, plan.reason, plan.identity, plan.image)
+    gto = str(Path(sys.executable).with_name("gto"))
+    run(gto, "register", project.name, plan.commit, "--version", f"v{plan.version}", "--message", message, env=env)
+
+
+def _facts(project: Project, made: tags.Release) -> list[Path]:
+    """Write release.json, and beside it the files of the commit that it speaks about."""
+    texts = {name: show(made.commit, name) or "" for name in (project.metrics, project.contract, "dvc.lock")}
+    texts["release.json"] = json.dumps({"format": FORMAT} | tags.facts(project, made), indent=2) + "\n"
+    for name, text in texts.items():
+        (OUT / name).write_text(text)
+    return [OUT / name for name in texts]
+
+
+def _tell(made: tags.Release) -> None:
+    """Hand on to the next steps of a workflow what was released."""
+    if path := os.environ.get("GITHUB_OUTPUT"):
+        name, _, digest = made.image.partition("@")
+        with Path(path).open("a") as file:
+            file.write(f"version={made.version}\nimage={name}\ndigest={digest}\n")

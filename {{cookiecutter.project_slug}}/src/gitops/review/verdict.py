@@ -1,0 +1,108 @@
+"""What the two last jobs of a pull request do: write the comment, and be the one required check.
+
+They hold the right to write and run the base's code, never the pull request's; what they read from the artifact is
+data. Standard library only.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from gitops import github
+from gitops.markdown import code
+from gitops.review import report
+from gitops.shell import Stop, say
+
+SIZE_LIMIT = 2**20  # bytes of a review.json that we are willing to read
+FILES_LIMIT = 3000  # files of a pull request that GitHub lists, and no more
+FACTORY = ("src/gitops/", ".github/", "pyproject.toml", "uv.lock")  # what makes the review, besides the gates
+
+
+def comment(path: Path, number: int) -> int:
+    """Render the review with this version's code and write it as the pull request's one comment."""
+    say(f"Written: {github.sticky_comment(number, report.MARKER, _body(path, number))}")
+    return 0
+
+
+def verdict(path: Path, needs: str, pull_request: str = "") -> int:
+    """Print the decision; 0 when the pull request may be merged, 1 when not.
+
+    Args:
+        path: the review.
+        needs: the workflow's `toJSON(needs)`: job -> `result`; empty on a laptop.
+        pull_request: its number, or the ref of a merge queue, which ends in `/pr-NUMBER-SHA`; empty on a laptop.
+    """
+    number = re.fullmatch(r"(?:.*/pr-)?(\d+)(?:-[0-9a-f]+)?", pull_request)
+    if pull_request and not number:
+        raise Stop(f"{code(pull_request)} names no pull request: give a number or a ref of the merge queue")
+    failed = [job for job, need in json.loads(needs or "{}").items() if need["result"] != "success"]
+    for job in failed:
+        say(f"⛔ the job `{job}` did not succeed: its log says why")
+    try:
+        review = read(path)
+    except Stop as stop:
+        if failed:  # the review died before it could write anything
+            return 1
+        raise stop from None
+    review = _warned(review, int(number[1])) if number else review
+    say(("The review itself: " if failed else "") + " ".join(report.HEADLINES[review["verdict"]]))
+    for line in [*review["reasons"], *review["warnings"]]:
+        say(f"- {code(line).replace('##[', '## [')}")  # never a line that the runner takes for a command
+    return int(bool(failed) or review["verdict"] == "block")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a review that untrusted code may have written.
+
+    Raises:
+        Stop: there is none, or it has not the form that this version knows.
+    """
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise Stop(f"{path} is larger than a review can be")
+        review = json.loads(path.read_text())
+        known = review["format"] == report.FORMAT and review["verdict"] in report.HEADLINES
+        report.render(review)
+    except FileNotFoundError:
+        raise Stop(f"there is no review at {path}: run `uv run gitops review` first") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        known = False
+    if not known:
+        raise Stop(f"{path} is not a review that this version of the factory can read")
+    return dict(review)
+
+
+def _warned(review: dict[str, Any], number: int) -> dict[str, Any]:
+    """Say first when the pull request changes what judges it: the review then is its own word, and never just passes.
+
+    GitHub says which files change, since the review may not.
+    """
+    files = [row for entry in github.pages(f"/pulls/{number}/files") for row in _names(entry)]
+    found = [name for name in files if name == "gates.yaml" or name.startswith(FACTORY)]
+    if not found and len(files) < FILES_LIMIT:
+        return review
+    told = ", ".join(
+        [*found[:2], *([f"{len(found) - 2} more"] if len(found) > 2 else [])] or ["too many files to list"]
+    )
+    sentence = f"a code owner must look, this pull request changes what judges it: {told}"
+    verdict = "warn" if review["verdict"] == "pass" else review["verdict"]
+    return review | {"verdict": verdict, "warnings": [sentence, *review["warnings"]]}
+
+
+def _names(entry: dict[str, Any]) -> list[str]:
+    """Return the path of a changed file; of a renamed one also the path that it had."""
+    return [entry[key] for key in ("filename", "previous_filename") if entry.get(key)]
+
+
+def _body(path: Path, number: int) -> str:
+    """The report; where there is none, or one of another version of the factory, a pointer to the run."""
+    run = "/".join(os.environ.get(f"GITHUB_{part}", "") for part in ("SERVER_URL", "REPOSITORY")) + "/actions/runs/"
+    link = f"[this run]({run}{os.environ.get('GITHUB_RUN_ID', '')})"
+    if not path.exists():
+        return f"⛔ **No review**: it failed before it had a result. The log of {link} says why.\n"
+    try:
+        return f"{report.render(_warned(read(path), number))}\n<sub>Everything about it: {link}</sub>\n"
+    except Stop as stop:
+        return f"⛔ **No review**: {code(stop)}. Its summary is in {link}.\n"
