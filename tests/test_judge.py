@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from gitops.review.charts import charts
-from gitops.review.judge import compare, decide, judge
+from gitops.review.decide import decide
+from gitops.review.judge import compare, judge
 from gitops.review.metrics import FAST, find
 from gitops.shell import Stop
 from sklearn import metrics

@@ -92,6 +92,7 @@ FILES = [
     "src/gitops/review/claims.py",
     "src/gitops/review/compare.py",
     "src/gitops/review/contract.py",
+    "src/gitops/review/decide.py",
     "src/gitops/review/drift.py",
     "src/gitops/review/history.py",
     "src/gitops/review/judge.py",

@@ -10,7 +10,8 @@ import pandas as pd
 from gitops.git import show
 from gitops.project import Project, locked
 from gitops.review import champion, charts, claims, drift, history, scoring
-from gitops.review.judge import decide, finite, judge
+from gitops.review.decide import decide
+from gitops.review.judge import finite, judge
 from gitops.shell import Stop, say
 
 FIRST = "this is the first model: there is no champion to beat, only the floors of gates.yaml"

@@ -4,7 +4,6 @@ import json
 import math
 from datetime import date
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,12 @@ from numpy.typing import NDArray
 from gitops import gates as rules
 from gitops.review import report
 from gitops.review.bootstrap import contest, measured, resample
+from gitops.review.decide import decide, decide_segments, waive
 from gitops.review.metrics import Vector, find
 from gitops.review.report import BLOCKING
 from gitops.review.value import best
 from gitops.shell import Stop, say
 
-CHANCE = 0.02  # with which an equal model is called worse; tests/bench/review.py shows what follows from it
-SEGMENTS_CHANCE = 0.01  # the same for all segments together
 SMALL = 50  # rows; below, an interval is only a hint
 RARE = 20  # rows of the rarer class, likewise
 LEAK = 0.995  # of ROC AUC: no honest table is that easy
@@ -62,9 +60,9 @@ def judge(
     metrics = [{"name": name} | gate | measured(contests[name]) for name, gate in checked.metrics.items()]
     metrics = [row | decide(row) for row in metrics]
     gate = rules.GATE | {"tolerance": checked.segments["tolerance"]}
-    found = _holm([{"name": name} | gate | measured(entry) for name, entry in segments.items()])
+    found = decide_segments([{"name": name} | gate | measured(entry) for name, entry in segments.items()])
     result = {"rows": len(truth), "metrics": metrics, "segments": found, "notes": _notes(task, truth, metrics)}
-    _waive(result, checked.waivers, today or date.today())
+    waive(result, checked.waivers, today or date.today())
     return result | {"value": _values(truth, {"champion": old, "challenger": new}, checked.value, task)}
 
 
@@ -118,81 +116,6 @@ def split(groups: dict[str, Any], table: pd.DataFrame) -> dict[str, NDArray[np.i
     return parts
 
 
-def decide(row: dict[str, Any]) -> dict[str, str]:
-    """Return the `verdict` and the `reason` of one measured metric."""
-    name, value, floor, tolerance = row["name"], row["challenger"], row["floor"], row["tolerance"]
-    sign = 1 if row["more_is_better"] else -1
-    if not math.isfinite(value):
-        return _verdict(
-            "missing",
-            f"{name} has no value: a score is no number (a probability: from 0 to 1), or it does not suit the target",
-        )
-    if floor is not None and sign * (value - floor) < 0:
-        side = "below its floor" if sign > 0 else "above its limit"
-        return _verdict("below floor", f"{name} {value:.4f} is {side} {floor:g} by {abs(value - floor):.4f}")
-    if "low" not in row:
-        loss = -row["difference"]
-        if loss > tolerance:  # False for a NaN, without a champion
-            return _verdict("undecided", f"{name} is {loss:.4f} worse, but on other rows than the champion's")
-        return _verdict("meets the gate")
-    verdict, reason = _compared(row)
-    if verdict == "worse" or row["require"] == "not_worse":
-        return _verdict(verdict, reason)
-    if row["require"] == "better" and verdict != "better":
-        return _verdict("not shown", f"{name} must be better than the champion, and that is not shown")
-    if row["require"] == "non_inferior" and verdict == "undecided":
-        return _verdict("not shown", f"{name} must be shown to be no more than {tolerance:g} worse, and is not")
-    return _verdict(verdict, reason)
-
-
-def _compared(row: dict[str, Any]) -> tuple[str, str]:
-    """Compare with the champion: what the interval includes and excludes."""
-    name, loss, tolerance = row["name"], -row["difference"], row["tolerance"]
-    if row["low"] > 0:
-        return "better", ""
-    if loss > tolerance and _chance(row) <= CHANCE:
-        return "worse", f"{name} is {loss:.4f} worse than the champion (tolerance {tolerance:g}), beyond chance"
-    if row["low"] >= -tolerance:
-        return "no worse", ""
-    seen = f"these rows show differences from {row['visible']:.4f} on"
-    return (
-        "undecided",
-        f"{name} may be up to {-row['low']:.4f} worse than the champion (tolerance {tolerance:g}): {seen}",
-    )
-
-
-def _verdict(verdict: str, reason: str = "") -> dict[str, str]:
-    return {"verdict": verdict, "reason": reason}
-
-
-def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Call a segment worse only so rarely by chance that looking at many is safe (Holm 1979)."""
-    chances = [_chance(row) for row in rows]
-    order = np.argsort(chances, kind="stable")
-    level, refused = SEGMENTS_CHANCE, True
-    for place, index in enumerate(order):
-        row = rows[index]
-        refused = refused and chances[index] <= level / (len(rows) - place)
-        row |= _segment(row, shown=refused)
-    return rows
-
-
-def _segment(row: dict[str, Any], *, shown: bool) -> dict[str, str]:
-    """Decide one segment; `shown`: a loss that looking at many segments does not explain."""
-    loss = -row["difference"]
-    if shown and loss > row["tolerance"]:
-        reason = f"{row['name']}: {loss:.4f} worse than the champion in {row['rows']:,} rows, beyond chance"
-        return _verdict("worse", reason)
-    if row.get("high", 0) < 0:
-        return _verdict("within the tolerance" if shown else "may be chance")
-    return _verdict("no sign of a loss")
-
-
-def _chance(row: dict[str, Any]) -> float:
-    """Return how often chance alone makes a loss as large as this one (normal approximation)."""
-    return NormalDist().cdf(row["difference"] / row["error"]) if row.get("error") else 1.0
-
-
 def _notes(task: str, truth: Vector, metrics: list[dict[str, Any]]) -> list[str]:
     """Say what these rows can't tell, and what is too good to be true."""
     notes = []
@@ -206,20 +129,6 @@ def _notes(task: str, truth: Vector, metrics: list[dict[str, Any]]) -> list[str]
             than = f"better than the champion's {row['champion']:.4f}" if row["difference"] > 0 else "good"
             notes.append(f"roc_auc {row['challenger']:.4f} is suspiciously {than}: does a column know the answer?")
     return notes
-
-
-def _waive(result: dict[str, Any], waivers: list[dict[str, Any]], today: date) -> None:
-    """Let a known loss pass that a code owner accepted in gates.yaml, until its day; a late one is told and ignored."""
-    for waiver in waivers:
-        if waiver["until"] < today:
-            result["notes"].append(
-                f"the waiver for {waiver['metric']} ended on {waiver['until']}: take it out of gates.yaml"
-            )
-            continue
-        for row in result["metrics"] + result["segments"]:
-            if row["name"] == waiver["metric"] and row["verdict"] in BLOCKING - {"missing"}:
-                words = f"waived until {waiver['until']} by {waiver['who']}: {waiver['reason']}"
-                row |= _verdict("waived", f"{row['reason']} ({words})")
 
 
 def _values(
