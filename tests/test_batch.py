@@ -18,7 +18,7 @@ KILLS = 10
 
 def start(laptop: Laptop, out: str, workers: int) -> subprocess.Popen[bytes]:
     """Start scoring in parts so small that there are many; the number of workers must not matter."""
-    command = f"python -m model score rows.parquet {out} --batch-rows 25 --workers {workers}".split()
+    command = f"python -m model score rows.csv {out} --batch-rows 25 --workers {workers}".split()
     return subprocess.Popen(command, cwd=laptop.path, env=laptop.env, stderr=subprocess.PIPE, start_new_session=True)
 
 
@@ -38,7 +38,9 @@ def alive(session: int) -> list[int]:
 def test_killed_ten_times_it_writes_the_same_bytes(on_laptop: Laptop) -> None:
     rows = pd.concat([pd.read_parquet(on_laptop.path / "build/table.parquet")] * 3, ignore_index=True)
     rows.loc[rows.index % 100 == 5, "monthly_charges"] = -1.0
-    rows.to_parquet(on_laptop.path / "rows.parquet")
+    lines = rows.to_csv(index=False).splitlines(keepends=True)
+    lines[50::100] = [f"{line.strip()},and one cell more\n" for line in lines[50::100]]
+    on_laptop.write("rows.csv", "".join(lines))
     whole = start(on_laptop, "whole.csv", 1)
     assert whole.wait() == 0, whole.communicate()
     dice, killed, kept = random.Random(), 0, list[int]()

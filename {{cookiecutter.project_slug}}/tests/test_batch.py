@@ -16,7 +16,7 @@ from conftest import made_up
 
 from model import data, score
 from model.__main__ import main
-from model.batch import job
+from model.batch import job, rows_csv
 from model.batch.columns import check
 from model.batch.parts import Files, begin
 from model.batch.scorer import Scorer, score_batch
@@ -201,6 +201,43 @@ def test_bad_rows_go_aside_and_the_others_keep_their_scores(project: Path, capsy
     assert not ERRORS.exists()  # they were another run's
 
 
+def with_malformed(rows: pd.DataFrame, lines: dict[int, str]) -> str:
+    """Return a CSV file's text in which each of the lines has the row number that is its key."""
+    text, left = rows.iloc[:0].to_csv(index=False), iter(range(len(rows)))
+    for number in range(1, len(rows) + len(lines) + 1):
+        text += f"{lines[number]}\n" if number in lines else rows.iloc[[next(left)]].to_csv(index=False, header=False)
+    return text
+
+
+@pytest.mark.parametrize("block", [4000, 1 << 20])
+@pytest.mark.parametrize("batch_rows", [7, 1000])
+def test_a_malformed_row_goes_aside_and_keeps_its_number(
+    project: Path, monkeypatch: pytest.MonkeyPatch, block: int, batch_rows: int
+) -> None:
+    monkeypatch.setattr(rows_csv, "BLOCK", block)
+    pa.set_cpu_count(2)  # conftest.py made it one, with which the reader has no threads to lose count in
+    schema, rows = load(), held_out()
+    cells = "," * len(rows.columns)
+    odd = {1: "one", 20: cells, 21: '"two\nlines"', len(rows) + 4: f"last{cells}", len(rows) + 5: "é"}
+    Path("rows").mkdir()
+    Path("rows/1.csv").write_text(with_malformed(rows, odd))
+    rows.iloc[0, rows.columns.get_loc(next(iter(schema.columns)))] = "odd"
+    Path("rows/2.csv").write_text(with_malformed(rows, {3: "three"}))
+    found, errors = run("rows", batch_rows=batch_rows), pd.read_csv(ERRORS, dtype="str", keep_default_na=False)
+    second = len(rows) + len(odd)
+    assert errors["row"].tolist() == [str(number) for number in (*odd, second + 1, second + 3)]
+    assert errors["value"].tolist() == [*odd.values(), "odd", "three"]
+    told = errors["reason"] == "more or fewer cells than the header"
+    assert told.tolist() == [True] * len(odd) + [False, True]
+    evaluated = pd.read_parquet("build/predictions.parquet")["score"]
+    assert found["score"].astype(float).tolist() == [*evaluated, *evaluated[1:]]
+    if schema.id:
+        assert found["id"].tolist() == [*rows[schema.id], *rows[schema.id][1:]]
+    else:
+        good = [str(number) for number in range(1, second + len(rows) + 2)]
+        assert found["id"].tolist() == [number for number in good if number not in set(errors["row"])]
+
+
 def test_a_row_without_an_id_or_beyond_float32_is_told(project: Path) -> None:
     schema = Schema(id="key", target=SCHEMA.target, columns=load().columns)
     rows = [dict.fromkeys(schema.columns) | {"key": key} for key in ("a", " ", None)]
@@ -229,7 +266,7 @@ def test_scoring_a_batch_can_be_sent_elsewhere(project: Path) -> None:
         ("rows.xlsx", "o.csv", r"must be a \.csv or \.parquet file"),
         ("empty", "o.csv", "a folder of one kind"),
         ("wrong.parquet", "o.csv", r"wrong\.parquet can't be read as Parquet or as CSV"),
-        ("ragged.csv", "o.csv", r"ragged\.csv can't be read.*Expected 1 columns, got 2"),
+        ("quote.csv", "o.csv", r"quote\.csv can't be read.*Row #2: Expected 1 columns, got 2"),
         ("lacks.csv", "o.csv", r"lacks\.csv has no column '.+', which schema\.yaml lists"),
         ("build/holdout.parquet", "o.xlsx", r"o\.xlsx can't be written"),
         ("build/holdout.parquet", "s3://bucket/o.csv", "can't be written"),
@@ -240,8 +277,8 @@ def test_scoring_a_batch_can_be_sent_elsewhere(project: Path) -> None:
 )
 def test_what_cannot_be_used_is_refused_in_one_sentence(project: Path, source: str, out: str, sentence: str) -> None:
     Path("empty").mkdir()
-    contents = {"rows.xlsx": "", "wrong.parquet": "PAR1", "ragged.csv": "a\n1\n1,2\n", "lacks.csv": "a,b\n1,2\n"}
-    contents |= {"schema": "", "there.csv": "mine", "errors.csv.errors.csv": "mine"}
+    contents = {"rows.xlsx": "", "wrong.parquet": "PAR1", "lacks.csv": "a,b\n1,2\n"}
+    contents |= {"quote.csv": 'a\n1,"' + 200 * "\n", "schema": "", "there.csv": "mine", "errors.csv.errors.csv": "mine"}
     for name, content in contents.items():
         Path(name).write_text(content)
     before = sorted(project.rglob("*"))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model import score
 from model.batch.columns import Fault, check, texts
+from model.batch.rows_csv import MALFORMED
 from model.schema import Schema
 
 SLICE = 4096
@@ -50,6 +51,7 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.T
     ids = texts(batch[schema.id] if schema.id else rows)
     if schema.id and ids.null_count:
         faults.insert(0, Fault(schema.id, "missing", ids.is_null().to_numpy(zero_copy_only=False)))
+    faults = _malformed(batch, faults)
     good = ~np.logical_or.reduce([np.zeros(count, bool), *(fault.rows for fault in faults)])
     if (huge := good & ~np.isfinite(scores)).any():
         faults.append(Fault("", "a number is too large to score", huge))
@@ -69,11 +71,20 @@ def _scores(model: ort.InferenceSession, inputs: score.Matrices, count: int) -> 
     return np.concatenate([score.score(model, {name: x[rows] for name, x in inputs.items()}) for rows in slices])
 
 
+def _malformed(batch: pa.RecordBatch, faults: list[Fault]) -> list[Fault]:
+    """Put malformed rows first, which have no values that could break another rule."""
+    if MALFORMED not in batch.schema.names:
+        return faults
+    rows = batch[MALFORMED].is_valid().to_numpy(zero_copy_only=False)
+    others = [fault._replace(rows=fault.rows & ~rows) for fault in faults]
+    return [Fault(MALFORMED, "more or fewer cells than the header", rows), *others]
+
+
 def _errors(batch: pa.RecordBatch, rows: pa.Array, ids: pa.Array, faults: list[Fault]) -> pa.Table:
     parts = [ERRORS.empty_table()]
     for column, reason, broken in faults:
         mask, count = pa.array(broken), int(broken.sum())
-        values = texts(batch[column].filter(mask)) if column else pa.nulls(count, TEXT)
+        values = texts(batch[column].filter(mask)) if column in batch.schema.names else pa.nulls(count, TEXT)
         name, why = (pa.repeat(pa.scalar(text, TEXT), count) for text in (column, reason))
         parts.append(pa.table([rows.filter(mask), ids.filter(mask), name, values, why], schema=ERRORS))
     return pa.concat_tables(parts).sort_by("row")

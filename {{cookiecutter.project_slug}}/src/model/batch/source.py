@@ -8,12 +8,11 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv, dataset, fs
 
+from model.batch import rows_csv
+from model.batch.rows_csv import MALFORMED
 from model.schema import ModelError, Schema
 
 FORMATS = {".csv", ".parquet"}
-BLOCK = 4 << 20  # bytes of a CSV file that are parsed at a time
-BLOCKS, LINES = csv.ReadOptions(block_size=BLOCK), csv.ParseOptions(newlines_in_values=True)
-CELLS = {"default_column_type": pa.string(), "strings_can_be_null": False}
 
 
 class Source:
@@ -53,11 +52,14 @@ class Source:
         if not self.files[0].path.endswith(".csv"):
             return int(self.data.count_rows())
         with self.system.open_input_stream(self.files[0].path) as stream:
-            start = stream.read(BLOCK)
+            start = stream.read(rows_csv.BLOCK)
         return int(start.count(b"\n") * sum(file.size for file in self.files) / max(1, len(start)))
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield the schema's columns, `rows` rows at a time and fewer at the end, however the files are cut."""
+        """Yield the schema's columns, `rows` rows at a time and fewer at the end, however the files are cut.
+
+        Where there are malformed rows, there is one column more, `MALFORMED`.
+        """
         held: list[pa.RecordBatch] = []
         names = [self.names[name] for name in self.wanted]
         with _readable(self.where):
@@ -81,15 +83,18 @@ class Source:
 
     def _csv_blocks(self, file: dataset.Fragment, names: list[str]) -> Iterator[pa.RecordBatch]:
         keys = dataset.get_partition_keys(file.partition_expression)
-        cells = csv.ConvertOptions(include_columns=[name for name in names if name not in keys], **CELLS)
-        with self.system.open_input_stream(file.path) as stream, csv.open_csv(stream, BLOCKS, LINES, cells) as reader:
-            for batch in reader:
-                columns = [batch[x] if x not in keys else pa.repeat(keys[x], batch.num_rows) for x in names]
-                yield pa.RecordBatch.from_arrays(columns, names)
+        with self.system.open_input_stream(file.path) as stream:
+            for batch in rows_csv.blocks(stream, [name for name in names if name not in keys]):
+                wanted = [*names, MALFORMED]
+                columns = [batch[x] if x not in keys else pa.repeat(keys[x], batch.num_rows) for x in wanted]
+                yield pa.RecordBatch.from_arrays(columns, wanted)
 
     def _whole(self, table: pa.Table) -> pa.RecordBatch:
+        if MALFORMED in table.column_names and table[MALFORMED].null_count == table.num_rows:
+            table = table.drop_columns(MALFORMED)
         table = table.unify_dictionaries().combine_chunks()
-        return pa.RecordBatch.from_arrays([column.chunk(0) for column in table.columns], self.wanted)
+        names = [*self.wanted, MALFORMED][: table.num_columns]
+        return pa.RecordBatch.from_arrays([column.chunk(0) for column in table.columns], names)
 
 
 @contextmanager
@@ -121,4 +126,5 @@ def _format(paths: list[str], schema: Schema) -> dataset.FileFormat:
     if paths[0].endswith(".parquet"):
         texts = [name for name in schema.columns if name != schema.id]
         return dataset.ParquetFileFormat(dictionary_columns=texts)
-    return dataset.CsvFileFormat(LINES, convert_options=csv.ConvertOptions(**CELLS), read_options=BLOCKS)
+    lines, cells = rows_csv.parsing(rows_csv.Malformed()), csv.ConvertOptions(**rows_csv.CELLS)
+    return dataset.CsvFileFormat(lines, convert_options=cells, read_options=csv.ReadOptions(block_size=rows_csv.BLOCK))
