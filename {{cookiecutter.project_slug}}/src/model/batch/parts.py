@@ -16,6 +16,8 @@ from pyarrow import csv, parquet
 from model.batch.scorer import ERRORS
 from model.schema import ModelError
 
+WRITTEN = 16_384  # rows that become text at a time; Arrow's 1,024 take a fifth longer
+
 
 @dataclass(frozen=True)
 class Files:
@@ -73,7 +75,7 @@ def write(table: pa.Table, path: Path) -> None:
     """Write a part's file, whole or not at all; its name alone tells its format."""
     aside = path.parents[1] / f"{os.getpid()}.new"
     if path.suffix == ".csv":
-        csv.write_csv(table, aside, csv.WriteOptions(include_header=False))
+        csv.write_csv(table, aside, csv.WriteOptions(include_header=False, batch_size=WRITTEN))
     else:
         parquet.write_table(table, aside)
     aside.replace(path)
