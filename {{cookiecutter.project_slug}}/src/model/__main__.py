@@ -38,7 +38,12 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--timing", type=Path, help="where to write how long one prediction takes (JSON)")
     scoring = command("score", "score the rows of a file or folder; killed and run again, it goes on where it stopped")
-    scoring.add_argument("source", metavar="IN", help=".csv or .parquet file, or a folder of them, here or on s3://")
+    scoring.add_argument(
+        "source",
+        metavar="IN",
+        help=".csv or .parquet file, or a folder of them, here or s3://BUCKET/PATH (which AWS_ACCESS_KEY_ID,"
+        " AWS_SECRET_ACCESS_KEY and, unless it is Amazon's, AWS_ENDPOINT_URL open)",
+    )
     scoring.add_argument(
         "out", type=Path, metavar="OUT", help=".csv or .parquet file, or a new folder for Parquet files"
     )

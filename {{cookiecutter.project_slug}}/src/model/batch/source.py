@@ -27,7 +27,7 @@ class Source:
         self.wanted = [*filter(None, [schema.id]), *schema.columns]
         with _readable(where):
             self.system, root = fs.FileSystem.from_uri(where) if "://" in where else (fs.LocalFileSystem(), where)
-            self.files = _files(self.system, root)
+            self.files = _files(self.system, root, where)
             paths = [file.path for file in self.files]
             keys = sorted({key for path in paths for key in re.findall(r"([^/=]+)=[^/]*/", path.removeprefix(root))})
             # A partition's value stays text: as a number, the postcode 01067 would lose its zero.
@@ -102,15 +102,17 @@ def _readable(where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        cause = "".join(c for c in " ".join(str(error).split())[:200] if c.isprintable())
+        cause = "".join(c for c in " ".join(str(error).split())[:300] if c.isprintable())
+        if "AWS Error" in cause:
+            raise ModelError(f"{where} can't be reached: check the variables AWS_* and the bucket: {cause}") from None
         raise ModelError(f"{where} can't be read as Parquet or as CSV (UTF-8, commas): {cause}") from None
 
 
-def _files(system: fs.FileSystem, root: str) -> list[fs.FileInfo]:
+def _files(system: fs.FileSystem, root: str, where: str) -> list[fs.FileInfo]:
     """Return the file, or the folder's files; a name that starts with "_" or "." is somebody's note."""
     found = system.get_file_info(root)
     if found.type == fs.FileType.NotFound:
-        raise ModelError(f"there is no {root}: check its name")
+        raise ModelError(f"there is no {where}: check its name")
     if found.type == fs.FileType.Directory:
         inside = system.get_file_info(fs.FileSelector(root, recursive=True))
         files = [file for file in inside if file.is_file and file.base_name[0] not in "_."]
@@ -118,7 +120,7 @@ def _files(system: fs.FileSystem, root: str) -> list[fs.FileInfo]:
         files = [found]
     kinds = {f".{file.extension}" for file in files}
     if len(kinds) != 1 or not kinds <= FORMATS:
-        raise ModelError(f"{root} must be a .csv or .parquet file, or a folder of one kind: it holds {sorted(kinds)}")
+        raise ModelError(f"{where} must be a .csv or .parquet file, or a folder of one kind: it holds {sorted(kinds)}")
     return sorted(files, key=lambda file: str(file.path))
 
 
