@@ -16,6 +16,7 @@ from pyarrow import fs
 
 BUCKET = "churn"
 KEY, SECRET = "AKTEST", "SKTEST"
+READ_ONLY_KEY, READ_ONLY_SECRET = "AKREAD", "SKREAD"
 START = 60.0  # seconds; it takes four
 PORTS = [f"{part}.port{kind}" for part in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
 OFF = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false")
@@ -68,11 +69,11 @@ class Bucket:
 def bucket(folder: Path) -> Iterator[Bucket]:
     """Start a server that keeps its data in `folder`, which is made, and yield its empty bucket."""
     folder.mkdir(parents=True)
-    rights = ["Admin", "Read", "Write", "List", "Tagging"]
-    keys = [{"accessKey": KEY, "secretKey": SECRET}]
-    (folder / "s3.json").write_text(
-        json.dumps({"identities": [{"name": "tests", "credentials": keys, "actions": rights}]})
-    )
+    people = [
+        _identity("owner", KEY, SECRET, "Admin", "Read", "Write", "List", "Tagging"),
+        _identity("reader", READ_ONLY_KEY, READ_ONLY_SECRET, "Read", "List"),
+    ]
+    (folder / "s3.json").write_text(json.dumps({"identities": people}))
     ports = free_ports(len(PORTS))
     address = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1", *(f"-{x}={n}" for x, n in zip(PORTS, ports, strict=True)))
     weed = [str(Path(sys.prefix, "bin/weed")), "server", "-s3", f"-dir={folder}", f"-s3.config={folder / 's3.json'}"]
@@ -87,6 +88,10 @@ def bucket(folder: Path) -> Iterator[Bucket]:
         yield started
     finally:
         started.stop()
+
+
+def _identity(name: str, key: str, secret: str, *rights: str) -> dict[str, object]:
+    return {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": rights}
 
 
 def free_ports(count: int) -> list[int]:

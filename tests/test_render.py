@@ -116,6 +116,7 @@ FILES = [
     "src/model/batch/columns.py",
     "src/model/batch/job.py",
     "src/model/batch/parts.py",
+    "src/model/batch/remote.py",
     "src/model/batch/rows_csv.py",
     "src/model/batch/scorer.py",
     "src/model/batch/source.py",

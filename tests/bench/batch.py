@@ -105,7 +105,7 @@ def ours(watch: Watch, workers: int | None = None) -> None:
     from model.batch.job import run
 
     with watch:
-        run(str(ROWS), OUT, None, None, workers, force=True)
+        run(str(ROWS), str(OUT), None, None, workers, force=True)
 
 
 def pandas(watch: Watch) -> None:

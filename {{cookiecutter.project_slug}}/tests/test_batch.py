@@ -43,7 +43,7 @@ def run(
     source: str | Path, out: Path = OUT, *, batch_rows: int = 100, workers: int = 1, force: bool = False
 ) -> pd.DataFrame:
     """Score, and return what was written, in a CSV file every cell as text."""
-    job.run(str(source), out, None, batch_rows, workers, force=force)
+    job.run(str(source), str(out), None, batch_rows, workers, force=force)
     return pd.read_csv(out, dtype="str", keep_default_na=False) if out.suffix == ".csv" else pd.read_parquet(out)
 
 
@@ -269,7 +269,7 @@ def test_scoring_a_batch_can_be_sent_elsewhere(project: Path) -> None:
         ("quote.csv", "o.csv", r"quote\.csv can't be read.*Row #2: Expected 1 columns, got 2"),
         ("lacks.csv", "o.csv", r"lacks\.csv has no column '.+', which schema\.yaml lists"),
         ("build/holdout.parquet", "o.xlsx", r"o\.xlsx can't be written"),
-        ("build/holdout.parquet", "s3://bucket/o.csv", "can't be written"),
+        ("build/holdout.parquet", "gs://bucket/o.csv", "can't be written"),
         ("build/holdout.parquet", "schema", "schema is a file"),
         ("build/holdout.parquet", "there.csv", r"there\.csv exists"),
         ("build/holdout.parquet", "errors.csv", r"errors\.csv\.errors\.csv exists"),
@@ -283,7 +283,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(project: Path, source: s
         Path(name).write_text(content)
     before = sorted(project.rglob("*"))
     with pytest.raises(ModelError, match=sentence):
-        run(source, Path(out))
+        job.run(source, out, None, 100, 1, force=False)
     assert sorted(project.rglob("*")) == before
     assert Path("there.csv").read_text() == Path("errors.csv.errors.csv").read_text() == "mine"
 

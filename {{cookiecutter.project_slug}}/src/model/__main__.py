@@ -45,7 +45,10 @@ def parser() -> argparse.ArgumentParser:
         " AWS_SECRET_ACCESS_KEY and, unless it is Amazon's, AWS_ENDPOINT_URL open)",
     )
     scoring.add_argument(
-        "out", type=Path, metavar="OUT", help=".csv or .parquet file, or a new folder for Parquet files"
+        "out",
+        metavar="OUT",
+        help=".csv or .parquet file, here or s3://BUCKET/PATH (then the unfinished work and the bad rows are in this"
+        " folder), or a new folder for Parquet files",
     )
     scoring.add_argument("--errors", type=Path, metavar="FILE", help="where bad rows go (default: OUT.errors.csv)")
     scoring.add_argument("--batch-rows", type=at_least_one, metavar="N", help="rows scored at a time (default: 65,536)")

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from model import score
 from model.batch.parts import Files, begin, publish, write
+from model.batch.remote import Remote
 from model.batch.scorer import Scorer, outputs, score_batch
 from model.batch.source import Source
 from model.schema import PARAMS, PATH, ModelError, load, param, read_yaml
@@ -33,28 +34,34 @@ QUIET = 5.0  # seconds between two lines of progress in a log
 
 
 def run(
-    source: str, out: Path, errors: Path | None, batch_rows: int | None, workers: int | None, *, force: bool
+    source: str, target: str, errors: Path | None, batch_rows: int | None, workers: int | None, *, force: bool
 ) -> None:
-    """Score the rows of `source` into `out`, and write those that break schema.yaml to `errors`, with the reason.
+    """Score the rows of `source` into `target`, and write those that break schema.yaml to `errors`, with the reason.
 
     Raises:
         ModelError: the source, the model or a path can't be used, or the work was interrupted.
     """
-    if out.suffix not in ("", ".csv", ".parquet") or out.parts[0].endswith(":"):
-        raise ModelError(f"{out} can't be written: give a .csv or .parquet file, or a new folder, on this machine")
-    if out.exists() and out.is_dir() == bool(out.suffix):
-        raise ModelError(
-            f"{out} is {'a folder' if out.suffix else 'a file'}: with a suffix OUT is a file, else a folder"
-        )
-    files, scorer = Files(out, errors or out.with_name(f"{out.name}.errors.csv")), _scorer()
+    files, scorer = _files(target, errors), _scorer()
     rows = Source(source, scorer.schema)
     batch_rows = batch_rows or BATCH_ROWS
     job = {"input": rows.identity(), "model": scorer.version, "schema": _md5(PATH.read_bytes()), "options": scorer[3:]}
-    with begin(files, job | {"batch rows": batch_rows, "format": out.suffix}, force=force):
+    with begin(files, job | {"batch rows": batch_rows, "output": str(files.remote or files.out.suffix)}, force=force):
         total = _score(scorer, rows, files, batch_rows, workers)
         bad = publish(files, outputs(scorer.schema))
     where = f"; the other {bad:,} and why: {files.errors}" if bad else ""
-    print(f"{out}: {total - bad:,} of {total:,} rows scored by model {scorer.version[:8]}{where}")
+    print(f"{files.remote or files.out}: {total - bad:,} of {total:,} rows scored by model {scorer.version[:8]}{where}")
+
+
+def _files(target: str, errors: Path | None) -> Files:
+    remote = Remote(target) if "://" in target else None
+    out = Path(Path(remote.path).name if remote else target)
+    if out.suffix not in (".csv", ".parquet") and (out.suffix or remote):
+        raise ModelError(f"{target} can't be written: give a .csv or .parquet file, or on this machine a new folder")
+    if not remote and out.exists() and out.is_dir() == bool(out.suffix):
+        raise ModelError(
+            f"{out} is {'a folder' if out.suffix else 'a file'}: with a suffix OUT is a file, else a folder"
+        )
+    return Files(out, errors or out.with_name(f"{out.name}.errors.csv"), remote)
 
 
 def _scorer() -> Scorer:

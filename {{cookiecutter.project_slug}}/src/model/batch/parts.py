@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
+from model.batch.remote import Remote
 from model.batch.scorer import ERRORS
 from model.schema import ModelError
 
@@ -21,10 +22,14 @@ WRITTEN = 16_384  # rows that become text at a time; Arrow's 1,024 take a fifth 
 
 @dataclass(frozen=True)
 class Files:
-    """Where a job writes: OUT (.csv, .parquet, or a folder of Parquet files), its errors, and the parts of both."""
+    """Where a job writes: OUT (.csv, .parquet, or a folder of Parquet files), its errors, and the parts of both.
+
+    Of an OUT on s3:// (`remote`) the parts and the errors are here, in files called after `out`.
+    """
 
     out: Path
     errors: Path
+    remote: Remote | None = None
 
     @property
     def parts(self) -> Path:
@@ -50,10 +55,10 @@ def begin(files: Files, job: dict[str, Any], *, force: bool) -> IO[str]:
     if before == job:
         print(f"{files.out}: goes on where it stopped", file=sys.stderr)
     else:
-        if not force and (taken := [path for path in (files.out, files.errors) if path.exists()]):
+        if not force and (taken := [path for path in (files.remote or files.out, files.errors) if path.exists()]):
             raise ModelError(f"{taken[0]} exists: choose another name, or replace it with --force")
         if before:
-            changed = [name for name in job if job[name] != before[name]]
+            changed = [name for name in job if job[name] != before.get(name)]
             print(f"{files.out}: starts anew, for this changed: {', '.join(changed)}", file=sys.stderr)
             files.parts.rename(files.old)
             shutil.rmtree(files.old)
@@ -90,7 +95,8 @@ def publish(files: Files, schema: pa.Schema) -> int:
     else:
         files.errors.unlink(missing_ok=True)
     if files.out.suffix:
-        _join(scores, schema, files.parts / f"out{files.out.suffix}").replace(files.out)
+        whole = _join(scores, schema, files.parts / f"out{files.out.suffix}")
+        files.remote.send(whole) if files.remote else whole.replace(files.out)
     else:
         if files.out.exists():
             files.out.rename(files.old)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv, dataset, fs
 
 from model.batch import rows_csv
+from model.batch.remote import cause, unreachable
 from model.batch.rows_csv import MALFORMED
 from model.schema import ModelError, Schema
 
@@ -102,10 +103,9 @@ def _readable(where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        cause = "".join(c for c in " ".join(str(error).split())[:300] if c.isprintable())
-        if "AWS Error" in cause:
-            raise ModelError(f"{where} can't be reached: check the variables AWS_* and the bucket: {cause}") from None
-        raise ModelError(f"{where} can't be read as Parquet or as CSV (UTF-8, commas): {cause}") from None
+        if "AWS Error" in str(error):
+            raise unreachable(where, error) from None
+        raise ModelError(f"{where} can't be read as Parquet or as CSV (UTF-8, commas): {cause(error)}") from None
 
 
 def _files(system: fs.FileSystem, root: str, where: str) -> list[fs.FileInfo]:
