@@ -288,6 +288,13 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(project: Path, source: s
     assert Path("there.csv").read_text() == Path("errors.csv.errors.csv").read_text() == "mine"
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_file_in_another_encoding_is_refused_in_one_sentence(project: Path) -> None:
+    Path("rows.csv").write_bytes("Ort;Preis\nKöln;1,5\n".encode("latin-1"))
+    with pytest.raises(ModelError, match=r"rows\.csv can't be read as Parquet or as CSV \(UTF-8, commas\)"):
+        run("rows.csv")
+
+
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> list[str]:
     """Interrupt a run while it writes, and return the names of the files that the next one writes."""
     written: list[str] = []

@@ -1,6 +1,7 @@
 """Rows to score, from CSV or Parquet files here or on s3://, a batch at a time in bounded memory."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -100,12 +101,17 @@ class Source:
 
 @contextmanager
 def _readable(where: str) -> Iterator[None]:
+    hook = sys.unraisablehook
+    # Arrow hands a malformed row over as text; where it is none, Python prints a traceback ahead of Arrow's own error.
+    sys.unraisablehook = lambda raised: None if isinstance(raised.exc_value, UnicodeDecodeError) else hook(raised)
     try:
         yield
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         if "AWS Error" in str(error):
             raise unreachable(where, error) from None
         raise ModelError(f"{where} can't be read as Parquet or as CSV (UTF-8, commas): {cause(error)}") from None
+    finally:
+        sys.unraisablehook = hook
 
 
 def _files(system: fs.FileSystem, root: str, where: str) -> list[fs.FileInfo]:
