@@ -56,7 +56,7 @@ def _files(target: str, errors: Path | None) -> Files:
     remote = Remote(target) if "://" in target else None
     out = Path(Path(remote.path).name if remote else target)
     if out.suffix not in (".csv", ".parquet") and (out.suffix or remote):
-        raise ModelError(f"{target} can't be written: give a .csv or .parquet file, or on this machine a new folder")
+        raise ModelError(f"{remote or out} can't be written: give a .csv or .parquet file, or a new folder here")
     if not remote and out.exists() and out.is_dir() == bool(out.suffix):
         raise ModelError(
             f"{out} is {'a folder' if out.suffix else 'a file'}: with a suffix OUT is a file, else a folder"

@@ -1,5 +1,6 @@
 """OUT on s3://: what was joined here is sent at the end, and an object appears whole or not at all."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,8 @@ class Remote:
 
     def __init__(self, where: str) -> None:
         if not where.startswith("s3://"):
-            raise ModelError(f"{where} can't be written: give a path on this machine, or s3://BUCKET/PATH")
-        with _reachable(where):
+            raise ModelError(f"{shown(where)} can't be written: give a path on this machine, or s3://BUCKET/PATH")
+        with _reachable(shown(where)):
             self.system, self.path = fs.FileSystem.from_uri(where)
             bucket = self.system.get_file_info(self.path.partition("/")[0])
         if bucket.type == fs.FileType.NotFound:
@@ -50,6 +51,11 @@ def _reachable(where: str) -> Iterator[None]:
 def unreachable(where: str, error: Exception) -> ModelError:
     """Return the sentence about what S3 refuses."""
     return ModelError(f"{where} can't be reached: check the variables AWS_* and the bucket: {cause(error)}")
+
+
+def shown(where: str) -> str:
+    """Return an address without the keys that may be in it."""
+    return re.sub(r"//[^/]*@", "//", where)
 
 
 def cause(error: Exception) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import csv, dataset, fs
 
 from model.batch import rows_csv
-from model.batch.remote import cause, unreachable
+from model.batch.remote import cause, shown, unreachable
 from model.batch.rows_csv import MALFORMED
 from model.schema import ModelError, Schema
 
@@ -25,11 +25,11 @@ class Source:
     """
 
     def __init__(self, where: str, schema: Schema) -> None:
-        self.where = where
+        self.where = shown(where)
         self.wanted = [*filter(None, [schema.id]), *schema.columns]
-        with _readable(where):
+        with _readable(self.where):
             self.system, root = fs.FileSystem.from_uri(where) if "://" in where else (fs.LocalFileSystem(), where)
-            self.files = _files(self.system, root, where)
+            self.files = _files(self.system, root, self.where)
             paths = [file.path for file in self.files]
             keys = sorted({key for path in paths for key in re.findall(r"([^/=]+)=[^/]*/", path.removeprefix(root))})
             # A partition's value stays text: as a number, the postcode 01067 would lose its zero.
@@ -43,7 +43,7 @@ class Source:
             )
         self.names = {" ".join(name.split()): name for name in self.data.schema.names}
         if lacking := [name for name in self.wanted if name not in self.names]:
-            raise ModelError(f"{where} has no column {lacking[0]!r}, which schema.yaml lists")
+            raise ModelError(f"{self.where} has no column {lacking[0]!r}, which schema.yaml lists")
 
     def identity(self) -> list[list[Any]]:
         """Return what tells these files from others, and from later versions of themselves."""
