@@ -1,0 +1,28 @@
+"""Write what the peers serve, in the trained project.
+
+`python fit.py FOLDER` leaves in FOLDER `pipeline.joblib`, the project's pipeline, fitted again for frames with its columns'
+names; `matrices.onnx`, the project's own file; and held-out rows as callers send them, `rows.json`.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import joblib
+from model import data, score
+from model.schema import load, param
+from model.train import _floor_thresholds, build
+
+folder = Path(sys.argv[1])
+schema, rows = load(), data.read_rows(data.TRAIN)
+matrices = score.from_frame(schema, rows)
+frame = rows[schema.numbers + schema.categories].copy()
+frame[schema.numbers] = matrices["numbers"]
+frame[schema.categories] = matrices["categories"]
+pipeline = build(schema, param("model.kind"), param("seed")).fit(frame, data.truth(schema, rows))
+_floor_thresholds(pipeline[-1])  # as `train` does ahead of the export
+joblib.dump(pipeline, folder / "pipeline.joblib")
+shutil.copyfile(score.MODEL, folder / "matrices.onnx")
+holdout = data.read_rows(data.HOLDOUT)[[schema.id, *schema.columns]]
+(folder / "rows.json").write_text(json.dumps(json.loads(holdout[:200].to_json(orient="records"))))

@@ -1,0 +1,23 @@
+"""Save the two models that `mlflow models serve` gets: scikit-learn's flavour, with the signature that its docs advise, and ONNX's."""
+
+import sys
+from pathlib import Path
+
+import joblib
+import mlflow
+import onnx
+import pandas as pd
+
+folder = Path(sys.argv[1])
+rows = pd.read_json(folder / "rows.json", orient="records")
+pipeline = joblib.load(folder / "pipeline.joblib")
+inputs = rows[list(pipeline.feature_names_in_)]
+signature = mlflow.models.infer_signature(inputs, pipeline.predict_proba(inputs))
+mlflow.sklearn.save_model(
+    pipeline,
+    folder / "mlflow-sklearn",
+    signature=signature,
+    pyfunc_predict_fn="predict_proba",
+    serialization_format="cloudpickle",
+)
+mlflow.onnx.save_model(onnx.load(folder / "matrices.onnx"), folder / "mlflow-onnx")
