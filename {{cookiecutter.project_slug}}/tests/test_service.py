@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,16 @@ def test_the_label_follows_from_the_threshold(
         assert all(set(row) == {"id", "score"} for row in rows)
 
 
-def test_large_bodies_are_answered_too(client: TestClient, records: list[dict[str, Any]]) -> None:
-    many = [row | ({SCHEMA.id: str(i)} if SCHEMA.id else {}) for i, row in enumerate(records * 3)]
-    assert len(json.dumps(many)) > route.SMALL, "else this test shows nothing"
-    few = client.post("/predict", json={"records": records[:1]}).json()["predictions"]
-    rows = client.post("/predict", json={"records": many}).json()["predictions"]
-    assert len(rows) == len(many) and rows[0]["score"] == few[0]["score"]
+def test_large_bodies_are_answered_too(
+    client: TestClient, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set[int]()
+    answer = predictor().answer
+    monkeypatch.setattr(predictor(), "answer", lambda query: threads.add(threading.get_ident()) or answer(query))
+    small = client.post("/predict", json={"records": records}).json()
+    monkeypatch.setattr(route, "SMALL", 1)
+    assert client.post("/predict", json={"records": records}).json() == small
+    assert len(threads) == 2, "the large one is answered aside"
 
 
 def test_bentoml_s_own_call_answers_the_same(client: TestClient, records: list[dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ from model.schema import param
 
 MOST_BYTES = int(param("service.max_bytes"))
 PATIENCE = 10.0  # seconds for a body to arrive
-SMALL = 16_384  # bytes of a body that is quickly answered
+SMALL = 65_536  # bytes of a body that is quickly answered
 LISTED = 20  # fields at fault in one answer
 
 logger = logging.getLogger("bentoml.model")

@@ -44,7 +44,11 @@ def from_records(schema: Schema, records: Sequence[BaseModel]) -> Matrices:
     """Return the same inputs for n records of `Schema.row_model`."""
     rows = [record.__dict__ for record in records]
     kinds = [(f"c{i}", column.type) for i, column in enumerate(schema.columns.values())]
-    numbers = [[_number(row[field]) for row in rows] for field, kind in kinds if kind != "category"]
+    numbers = [
+        [_days(row[field]) for row in rows] if kind == "date" else [row[field] for row in rows]  # None becomes NaN
+        for field, kind in kinds
+        if kind != "category"
+    ]
     categories = [[row[field] or "" for row in rows] for field, kind in kinds if kind == "category"]
     return stack(numbers, categories)
 
@@ -88,11 +92,9 @@ def stack(numbers: list[Any], categories: list[Any]) -> Matrices:
     return matrices
 
 
-def _number(value: Any) -> float:
-    """Return a record's value as a feature."""
-    if value is None:
-        return np.nan
-    return float(value.toordinal() - EPOCH if isinstance(value, date) else value)
+def _days(value: date | None) -> float:
+    """Return a date as a feature."""
+    return np.nan if value is None else float(value.toordinal() - EPOCH)
 
 
 def typed_numbers(column: "pd.Series[Any]", kind: str) -> NDArray[np.float64]:
@@ -103,7 +105,7 @@ def typed_numbers(column: "pd.Series[Any]", kind: str) -> NDArray[np.float64]:
     """
     if kind == "date":
         try:
-            return np.array([np.nan if x is None else _number(date.fromisoformat(x)) for x in _texts(column)])
+            return np.array([_days(None if x is None else date.fromisoformat(x)) for x in _texts(column)])
         except ValueError as error:
             raise ModelError(f"column {column.name!r} should hold dates like 2024-01-31: {error}") from None
     if column.dtype.kind not in "iufb" and column.notna().any():
