@@ -87,7 +87,7 @@ def test_what_operations_see_of_a_request(live: Live) -> None:
         return sum(map(float, found))
 
     names = ("model_records_total", "model_score_count", 'model_rejected_total{reason="extra_forbidden"}')
-    before, lines = [count(name) for name in names], live.service.log.read_text().count('{"event": "prediction"')
+    before, lines = [count(name) for name in names], live.service.log.read_text().count('{"event":"prediction"')
     query = request(live)
     answer = json.loads(live.ask("/predict", query)[1])
     query["records"][0]["name"] = "Jane Doe"
@@ -99,7 +99,7 @@ def test_what_operations_see_of_a_request(live: Live) -> None:
     assert 'model_requests_total{path="/predict",status="400"}' in shown
     assert "nobody" not in shown, "a label's values would fill the memory"
     log = live.service.log.read_text()
-    assert log.count('{"event": "prediction"') == lines + 1
+    assert log.count('{"event":"prediction"') == lines + 1
     last = json.loads([line for line in log.splitlines() if line.startswith('{"event"')][-1])
     assert last.pop("time") and last == {
         "event": "prediction",
