@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,31 @@ START = 60  # seconds at most
 HOOKS = "schemathesis_hooks"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Service:
-    """A running service: where it answers, and the file that gets its output."""
+    """A running service: where it answers, the file that gets its output, its process, and what starts another one."""
 
     address: str
     log: Path
+    process: subprocess.Popen[bytes]
+    start: Callable[[], subprocess.Popen[bytes]]
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def restart(self, patience: float) -> float:
+        """Stop it as Kubernetes does, and start it again at the same place; return how many seconds it took to end.
+
+        Raises:
+            TimeoutExpired: it had not ended after `patience` seconds.
+        """
+        begun = time.monotonic()
+        self.process.terminate()
+        self.process.wait(patience)
+        seconds = time.monotonic() - begun
+        self.process = self.start()
+        return seconds
 
     def ask(
         self, path: str, body: Any = None, key: str | None = None, content_type: str = "application/json"
@@ -52,17 +71,20 @@ def served(
     log = cwd.parent / f"service-{port}.log"
     command = [*prefix, "bentoml", "serve", "model.service:Model", "--host", host, "--port", str(port)]
     quiet = env | {"BENTOML_DO_NOT_TRACK": "1"} | variables
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=cwd, env=quiet, stdout=output, stderr=output, start_new_session=True)
-    service, deadline = Service(f"http://127.0.0.1:{port}", log), time.monotonic() + START
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("a") as output:
+            return subprocess.Popen(command, cwd=cwd, env=quiet, stdout=output, stderr=output, start_new_session=True)
+
+    service, deadline = Service(f"http://127.0.0.1:{port}", log, start(), start), time.monotonic() + START
     try:
         while not _ready(service):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            assert service.process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.25)
         yield service
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        os.killpg(service.process.pid, signal.SIGTERM)
+        service.process.wait(30)
 
 
 def _ready(service: Service) -> bool:
