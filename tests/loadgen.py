@@ -125,7 +125,9 @@ class Callers:
         async def one() -> None:
             wire = await connect(self.port)
             for number in names:
-                path = f"GET /{random.getrandbits(64):x}/{number} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key}"
+                path = (
+                    f"GET /{random.getrandbits(64):x}/{number} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key}"
+                )
                 status, _ = await wire.ask(f"{path}\r\n\r\n".encode())
                 assert status == 404, status
 

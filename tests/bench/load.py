@@ -1,14 +1,14 @@
-"""Does the service lose nothing when it is restarted under load, answer on while others misuse it, and keep its memory?
+"""Does the service lose nothing in a restart, answer on while others misuse it, and keep its memory?
 
-`python tests/bench/load.py` trains a project, serves it on one core with keys, checks, metrics and log, and calls it from
-another core.
+`python tests/bench/load.py` trains a project, serves it on one core with keys, checks, metrics and log, and calls it
+from another core.
 
-1. Callers at 80 % of the rate that they reached just before, with a restart (SIGTERM) in the middle, send again what got
-   no answer. Each request must get one 200 with its own id, and the old process must end within the grace period of
-   deploy/base/deployment.yaml, of which the pause ahead of SIGTERM is taken off. A caller waits for its answer: what it
-   would have sent meanwhile is left out.
-2. Eight callers, alone and then beside connections that send their body byte by byte or bodies over the limit again and
-   again; none of theirs may fail.
+1. Callers at 80 % of the rate that they reached just before, with a restart (SIGTERM) in the middle, send again what
+   got no answer. Each request must get one 200 with its own id, and the old process must end within the grace period
+   of deploy/base/deployment.yaml, of which the pause ahead of SIGTERM is taken off. A caller waits for its answer: what
+   it would have sent meanwhile is left out.
+2. Eight callers, alone and then beside connections that send their body byte by byte or bodies over the limit again
+   and again; none of theirs may fail.
 3. The memory of all its processes after each 20,000 of 200,000 requests, and after 20,000 to paths that don't exist.
 
 It prints three tables, and exits with 1 when a promise is broken.
@@ -109,7 +109,7 @@ async def restarted(service: "Service", few: "Callers", patience: float) -> list
     print(f"| sent again; of them cut off without an answer | {found.retries:,}; {found.cut} |")
     print(f"| SIGTERM to the end, of {patience:.0f} s | {took:.1f} s |")
     print(f"| longest time without an answer | {found.gap():.1f} s |")
-    for when, since, until in (("before", begun, stopped), ("after", back + 1, float("inf"))):
+    for when, since, until in (("before", begun, stopped), ("after", back, float("inf"))):
         p50, p99 = (found.quantile(share, since, until) for share in (0.5, 0.99))
         print(f"| p50, p99 {when} | {p50:.1f}, {p99:.1f} ms |", flush=True)
     return [f"{found.lost()} requests were lost"] if found.lost() or found.wrong else []
@@ -131,7 +131,9 @@ def beside_others(callers: "Callers") -> list[str]:
         failed = len(found.wrong) + found.retries
         p50, p99 = found.quantile(0.5), found.quantile(0.99)
         answers = ", ".join(f"{status}: {count:,}" for status, count in sorted(got.items()))
-        print(f"| {name} | {len(found.times) / BESIDE:,.0f} | {p50:.1f} | {p99:.1f} | {failed} | {answers} |", flush=True)
+        print(
+            f"| {name} | {len(found.times) / BESIDE:,.0f} | {p50:.1f} | {p99:.1f} | {failed} | {answers} |", flush=True
+        )
         if failed or p99 > SLOWEST:
             broken.append(f"beside {name} {failed} requests failed, and p99 was {p99:.0f} ms")
     return broken

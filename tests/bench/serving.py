@@ -1,12 +1,12 @@
 """How fast does the service answer, beside what others serve the same model with?
 
-`python tests/bench/serving.py` trains the project with gradient boosting and serves that one model in seven ways. Ours
-has its keys, checks, metrics and a log line for each prediction; the peers, in `tests/bench/peers/`, have none of these.
-Each server has one worker and is held to one core, wrk has another one. All are started once and stay, idle while their
-turn has not come; they take turns in every round, and each figure is the median of the rounds. Before the clock runs all
-must give the same scores for the same rows, and an answer that is not 2xx ends the run. `ready` is the time from the
-command to the first prediction, `MB` the proportional set size of all its processes after the load. `echo` only sends the
-body back: the limit of the server that all but BentoML's share.
+`python tests/bench/serving.py` trains the project with gradient boosting and serves that one model in six ways. Ours
+has its keys, checks, metrics and a log line for each prediction; the peers, in `tests/bench/peers/`, have neither keys
+nor a log. Each server has one worker and is held to one core, wrk has another one. All are started once and stay, idle
+while their turn has not come; they take turns in every round, and each figure is the median of the rounds. Before the
+clock runs all must give the same scores for the same rows, and an answer that is not 2xx ends the run. `ready` is the
+time from the command to the first prediction, `MB` the proportional set size of all its processes after the load.
+`echo` only sends the body back: the limit of the server below all of them.
 """
 
 import json
@@ -67,7 +67,9 @@ def tensors(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return rows as the model's two matrices: MLflow's ONNX flavour takes no frame that has texts."""
     values = [[value for name, value in row.items() if name != "customer_id"] for row in rows]
     texts = [[value for value in row if isinstance(value, str)] for row in values]
-    numbers = [[math.nan if value is None else float(value) for value in row if not isinstance(value, str)] for row in values]
+    numbers = [
+        [math.nan if value is None else float(value) for value in row if not isinstance(value, str)] for row in values
+    ]
     return {"inputs": {"numbers": numbers, "categories": texts}}
 
 
@@ -131,7 +133,7 @@ def main() -> None:
 
 
 def prepare(folder: Path) -> tuple[list[dict[str, Any]], str, list[tuple[Path, dict[str, str]]]]:
-    """Return rows, a key, and the folder and the environment of the peers and of ours, with what they serve in place."""
+    """Return rows, a key, and where the peers and ours run: folder, with what they serve in it, and environment."""
     from harness import PYTHON, copy_template, environment, run
     from laptop import Laptop, train
 

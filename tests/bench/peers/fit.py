@@ -1,7 +1,7 @@
 """Write what the peers serve, in the trained project.
 
-`python fit.py FOLDER` leaves in FOLDER `pipeline.joblib`, the project's pipeline, fitted again for frames with its columns'
-names; `matrices.onnx`, the project's own file; and held-out rows as callers send them, `rows.json`.
+`python fit.py FOLDER` leaves in FOLDER `pipeline.joblib`, the project's pipeline, fitted again for frames with its
+columns' names; `matrices.onnx`, the project's own file; and `rows.json`, held-out rows as callers send them.
 """
 
 import json

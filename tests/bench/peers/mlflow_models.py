@@ -1,4 +1,4 @@
-"""Save the two models that `mlflow models serve` gets: scikit-learn's flavour, with the signature that its docs advise, and ONNX's."""
+"""Save what `mlflow models serve` gets: scikit-learn's flavour, with a signature as its docs advise, and ONNX's."""
 
 import sys
 from pathlib import Path
