@@ -1,5 +1,6 @@
 """From a checked query to its answer: score, label, reasons, metrics, log."""
 
+import math
 from functools import cache
 from typing import Any
 
@@ -41,14 +42,14 @@ class Predictor:
             Unscorable: a score is not finite.
         """
         records = query.records
-        matrices = score.from_records(SCHEMA, records)
-        scores = score.score(self.model, matrices)
-        if (odd := ~np.isfinite(scores)).any():
-            raise Unscorable(int(np.argmax(odd)))
+        scores = score.score(self.model, score.from_records(SCHEMA, records)).tolist()
+        for i, value in enumerate(scores):
+            if not math.isfinite(value):
+                raise Unscorable(i)
         ids = [record.id if SCHEMA.id else str(i) for i, record in enumerate(records)]
-        rows = [self._row(*pair) for pair in zip(ids, scores.tolist(), strict=True)]
+        rows = [self._row(*pair) for pair in zip(ids, scores, strict=True)]
         RECORDS.inc(len(rows))
-        for value in scores.tolist():
+        for value in scores:
             self.histogram.observe(value)
         self.log.write(self.version, records, rows)
         if query.reasons:
