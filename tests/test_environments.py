@@ -19,7 +19,7 @@ from harness import Failed, environment, missing, run
 from people import Person
 
 FILES = {"kustomization.yaml", "manifests.yaml", "release.json"}
-LOCK = "stages:\n  train:\n    outs:\n    - path: build/model.onnx\n      md5: '{:032x}'\n"
+LOCK = "stages:\n  train:\n    outs:\n    - path: build/model.bin\n      md5: '{:032x}'\n"
 PROTECTED = "#!/bin/sh\necho 'GH006: protected branch hook declined' >&2\nexit 1\n"
 
 

@@ -26,9 +26,9 @@ FOREIGN = {"pip", "setuptools", "ensurepip", "pandas", "sklearn", "scipy", "pyar
 OURS = {
     "opt/bento/bento.yaml",
     "opt/bento/src/bentofile.yaml",
-    "opt/bento/src/build/model.onnx",
+    "opt/bento/src/build/model.bin",
     *(f"opt/bento/src/model/{name}.py" for name in ("__init__", "api", "auth", "contract", "observe", "predict")),
-    *(f"opt/bento/src/model/{name}.py" for name in ("reasons", "route", "schema", "score", "service")),
+    *(f"opt/bento/src/model/{name}.py" for name in ("reasons", "route", "schema", "score", "service", "skops_model")),
     "opt/bento/src/params.yaml",
     "opt/bento/src/schema.yaml",
 }

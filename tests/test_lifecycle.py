@@ -103,7 +103,7 @@ def test_a_stale_lock_is_trained_shown_and_blocked(trained: World) -> None:
 def test_a_fork_is_trained_and_reviewed_and_writes_nothing(trained: World) -> None:
     done = review(trained, "unpushed", fork="stranger")
     expect(done, {"check": "success", "review": "success", "verdict": "failure"})
-    assert "`build/model.onnx is not in the data remote`" in done.summary
+    assert "`build/model.bin is not in the data remote`" in done.summary
     assert "A maintainer, on a checkout of this pull request: `uv run dvc repro" in done.summary
     assert "✅ better" in done.summary and "trained in this run" in done.summary
     assert trained.hub.comments == [] and {call.method for call in trained.hub.log} == {"GET"}, "it only reads"

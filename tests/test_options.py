@@ -99,7 +99,7 @@ def test_the_slugs_that_no_project_can_have_are_its_dependencies(template: Path)
     hook = (template / "hooks/pre_gen_project.py").read_text()
     taken = hook.partition("TAKEN = (")[2].partition(")")[0].replace('"', "").split()
     groups = tomllib.loads((template / TEMPLATE / "pyproject.toml").read_text())["dependency-groups"]
-    wanted = [entry for group in groups.values() for entry in group]
+    wanted = [entry for group in groups.values() for entry in group if isinstance(entry, str)]
     assert taken == sorted({entry.partition("[")[0].partition("=")[0].partition("<")[0].lower() for entry in wanted})
 
 

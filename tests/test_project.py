@@ -32,7 +32,7 @@ def committed(project: Path, env: dict[str, str]) -> Path:
 def trained(project: Path, env: dict[str, str]) -> tuple[dict[str, float], str]:
     """Train, and return the metrics and the model's SHA-256."""
     run("uv", "run", "dvc", "repro", cwd=project, env=env)
-    model = (project / "build/model.onnx").read_bytes()
+    model = (project / "build/model.bin").read_bytes()
     return json.loads((project / "metrics.json").read_text()), hashlib.sha256(model).hexdigest()
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 INSIDE = {
     "src/bentofile.yaml",
-    "src/build/model.onnx",
+    "src/build/model.bin",
     "src/model/__init__.py",
     "src/model/api.py",
     "src/model/auth.py",
@@ -25,6 +25,7 @@ INSIDE = {
     "src/model/schema.py",
     "src/model/score.py",
     "src/model/service.py",
+    "src/model/skops_model.py",
     "src/params.yaml",
     "src/schema.yaml",
 }
@@ -57,7 +58,7 @@ def test_the_bento_holds_the_model_and_its_service_and_nothing_else(on_laptop: L
     requirements = (folder / "inside/env/python/requirements.txt").read_text()
     assert "onnxruntime==" in requirements and "--hash=sha256:" in requirements
     assert not [name for name in ("pandas", "scikit-learn", "dvc", "skl2onnx") if f"\n{name}==" in f"\n{requirements}"]
-    digest = hashlib.md5((folder / "inside/src/build/model.onnx").read_bytes(), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5((folder / "inside/src/build/model.bin").read_bytes(), usedforsecurity=False).hexdigest()
     facts = json.loads((folder / "release.json").read_text())
     assert facts["model_md5"] == digest and digest in on_laptop.read("dvc.lock")
     assert facts["metrics"] == json.loads(on_laptop.read("metrics.json"))
@@ -82,8 +83,8 @@ def test_the_released_service_scores_as_the_review_did(on_laptop: Laptop) -> Non
 
 
 def test_a_missing_model_stops_the_release(on_laptop: Laptop) -> None:
-    on_laptop.run("python -m gitops store push", "rm -r build/model.onnx .dvc/cache .dvc/store/files")
-    with pytest.raises(Failed, match=r"build/model\.onnx is in dvc\.lock, but not in the data remote"):
+    on_laptop.run("python -m gitops store push", "rm -r build/model.bin .dvc/cache .dvc/store/files")
+    with pytest.raises(Failed, match=r"build/model\.bin is in dvc\.lock, but not in the data remote"):
         on_laptop.run(RELEASE)
     assert not (on_laptop.path / "dist").exists() and on_laptop.run("git tag") == ""
 
@@ -107,7 +108,7 @@ def test_a_goal_that_can_t_be_read_stops_the_release_before_anything_is_made(on_
 
 def test_a_model_that_is_not_the_locked_one_stops_the_release(on_laptop: Laptop) -> None:
     on_laptop.run("python -m gitops store push")
-    model = on_laptop.path / "build/model.onnx"
+    model = on_laptop.path / "build/model.bin"
     model.chmod(0o644)
     model.write_bytes(model.read_bytes() + b"planted")
     with pytest.raises(Failed, match="error: "):

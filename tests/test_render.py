@@ -123,6 +123,7 @@ FILES = [
     "src/model/contract.py",
     "src/model/data.py",
     "src/model/evaluate.py",
+    "src/model/export.py",
     "src/model/infer.py",
     "src/model/observe.py",
     "src/model/predict.py",
@@ -131,6 +132,7 @@ FILES = [
     "src/model/schema.py",
     "src/model/score.py",
     "src/model/service.py",
+    "src/model/skops_model.py",
     "src/model/table.py",
     "src/model/train.py",
     "tests/conftest.py",
@@ -205,6 +207,6 @@ def test_text_files_end_with_one_line_end(baked: Path) -> None:
 def test_the_factory_is_tested_with_the_versions_that_it_will_run_with(template: Path) -> None:
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
     groups = tomllib.loads((template / TEMPLATE / "pyproject.toml").read_text())["dependency-groups"].values()
-    theirs = {entry.partition("==")[0]: entry for group in groups for entry in group}
+    theirs = {entry.partition("==")[0]: entry for group in groups for entry in group if isinstance(entry, str)}
     shared = [entry for entry in ours if entry.partition("==")[0] in theirs]
     assert "dvc==" in " ".join(shared) and [theirs[entry.partition("==")[0]] for entry in shared] == shared

@@ -78,8 +78,8 @@ def test_a_stale_lock_says_the_way_out() -> None:
 
 
 def test_a_fork_is_told_that_a_maintainer_does_it() -> None:
-    text = report.render(review(fork=True, lock={"stale": [], "missing": ["build/model.onnx"]}))
-    assert "`build/model.onnx is not in the data remote`" in text
+    text = report.render(review(fork=True, lock={"stale": [], "missing": ["build/model.bin"]}))
+    assert "`build/model.bin is not in the data remote`" in text
     assert "A maintainer, on a checkout of this pull request: `uv run dvc repro" in text
 
 

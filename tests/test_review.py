@@ -51,7 +51,7 @@ def test_a_model_over_its_budget_is_blocked(on_laptop: Laptop) -> None:
     on_laptop.replace(*BOOSTING)
     on_laptop.run("dvc repro --quiet")
     text, found = on_laptop.review(), result(on_laptop)
-    size = (on_laptop.path / "build/model.onnx").stat().st_size / 1e6
+    size = (on_laptop.path / "build/model.bin").stat().st_size / 1e6
     rows = {row["name"]: row for row in found["budgets"]}
     assert found["verdict"] == "block" and rows["model file (MB)"]["challenger"] == size > 0.01
     assert text.splitlines()[0] == f"⛔ **Blocked**: `model file (MB) {size:.4g} is over the budget of 0.01`"

@@ -37,7 +37,7 @@ def test_it_names_the_image_the_model_the_data_and_every_package(on_laptop: Lapt
         [{"alg": "SHA-256", "content": "a" * 64}],
     )
     model = next(part for part in document["components"] if part["type"] == "machine-learning-model")
-    content = (on_laptop.path / "build/model.onnx").read_bytes()
+    content = (on_laptop.path / "build/model.bin").read_bytes()
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     digests = {"MD5": md5, "SHA-256": hashlib.sha256(content).hexdigest()}
     assert {entry["alg"]: entry["content"] for entry in model["hashes"]} == digests

@@ -27,6 +27,7 @@ FIXED = {  # an experiment may change these, and must not change what the tests 
     "seed": 20,
     "split": {"holdout": 0.2},
     "model": {
+        "format": "onnx",
         "kind": "linear",
         "linear": {"alpha": 1.0},
         "gradient_boosting": {"learning_rate": 0.05, "max_iter": 10, "max_leaf_nodes": 15, "min_samples_leaf": 20},

@@ -25,7 +25,7 @@ def test_each_held_out_row_gets_its_truth_and_the_model_files_score(project: Pat
     target = holdout[schema.target.name]
     expected = target == schema.target.positive if schema.target.task == "binary" else target
     assert found["truth"].tolist() == expected.astype(float).tolist()
-    scores = score.score(score.open_model(), score.from_frame(schema, holdout))
+    scores = score.open_model().score(score.from_frame(schema, holdout))
     np.testing.assert_array_equal(found["score"], scores)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from conftest import FIXED
 from starlette.testclient import TestClient
 
 from model import data, reasons, score, train
+from model.export import export
 from model.schema import ModelError, Schema, load
 
 Records = list[dict[str, Any]]
@@ -33,8 +35,8 @@ def test_a_linear_model_s_reasons_are_its_contributions(trained: Path) -> None:
     pipeline = train.build(schema, "linear", 1)
     pipeline.fit(train._frame(matrices), data.truth(schema, rows))
     noted = train.reference(schema, rows, pipeline)
-    session = score.session(train.export(pipeline, matrices, noted))
-    explainer = reasons.Explainer(session, schema, reasons.reference(session)["typical"])
+    model = score.load(export(pipeline, matrices, noted))
+    explainer = reasons.Explainer(model, schema, score.reference(model)["typical"])
     found = explainer.effects({name: matrix[:50] for name, matrix in matrices.items()})
     coefficients = np.ravel(pipeline[-1].coef_)
     usual = train._frame(explainer.usual)
@@ -47,7 +49,7 @@ def test_a_linear_model_s_reasons_are_its_contributions(trained: Path) -> None:
 
 
 def test_a_row_of_typical_values_has_no_reasons(client: TestClient, trained: Path) -> None:
-    typical = reasons.reference(score.open_model())["typical"]
+    typical = score.reference(score.open_model())["typical"]
     row = typical | ({load().id: "1"} if load().id else {})
     answer = client.post("/predict", json={"records": [row], "reasons": len(load().columns)})
     assert answer.json()["predictions"][0]["reasons"] == []
@@ -70,18 +72,18 @@ ROW = {"age": 30, "debt": None, "member": False, "since": "2024-05-01", "plan": 
 @pytest.mark.parametrize(
     ("task", "outcome"), [("binary", "raises the score"), ("regression", "raises the prediction by 0.01")]
 )
-def test_the_words(monkeypatch: pytest.MonkeyPatch, task: str, outcome: str) -> None:
+def test_the_words(task: str, outcome: str) -> None:
     target = {"name": "y", "task": task} | ({"positive": "1", "negative": "0"} if task == "binary" else {})
     schema = Schema.model_validate(SCHEMA | {"target": target})
     own = schema.row_model().model_validate_json(json.dumps(ROW))
 
-    def count(_: object, matrices: score.Matrices) -> Any:
+    def count(matrices: score.Matrices) -> Any:
         """Score 0.01 for each value that is not typical."""
         usual = score.from_records(schema, [schema.row_model().model_validate_json(json.dumps(TYPICAL))])
         return 0.4 + 0.01 * sum((matrix != usual[name]).sum(axis=1) for name, matrix in matrices.items())
 
-    monkeypatch.setattr(score, "score", count)
-    found = next(reasons.Explainer(None, schema, TYPICAL).explain([own], 9))  # type: ignore[arg-type]
+    model: Any = SimpleNamespace(score=count)
+    found = next(reasons.Explainer(model, schema, TYPICAL).explain([own], 9))
     assert sorted(reason["text"] for reason in found) == [
         f"age is 30, typical is 40: {outcome}",
         f"debt is missing, typical is 1,250.5: {outcome}",
@@ -95,6 +97,6 @@ def test_a_model_without_typical_values_is_refused(trained: Path) -> None:
     schema, rows = load(), data.read_rows(data.TRAIN)
     matrices = score.from_frame(schema, rows)
     pipeline = train.build(schema, "linear", 1).fit(train._frame(matrices), data.truth(schema, rows))
-    bare = score.session(train.export(pipeline, matrices))
+    bare = score.load(export(pipeline, matrices))
     with pytest.raises(ModelError, match="the model file holds no `reference`"):
-        reasons.reference(bare)
+        score.reference(bare)

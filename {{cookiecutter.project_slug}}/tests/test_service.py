@@ -125,7 +125,7 @@ def test_the_answer_says_where_and_keeps_short(client: TestClient, records: list
 def test_a_score_that_is_no_number_is_refused(
     client: TestClient, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score, "score", lambda model, matrices: np.array([0.5, np.nan]))
+    monkeypatch.setattr(score.OnnxModel, "score", lambda self, matrices: np.array([0.5, np.nan]))
     detail = json.loads(refused(client, {"records": records[:2]}))["detail"]
     assert [(problem["loc"], problem["type"]) for problem in detail] == [(["records", 1], "not_finite")]
 
@@ -193,7 +193,7 @@ def test_an_unknown_category_is_refused_or_missing(trained: Path, records: list[
 
 def test_the_service_is_ready_when_its_model_scores(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.get("/readyz").status_code == 200
-    monkeypatch.setattr(score, "score", lambda model, matrices: float("nan"))
+    monkeypatch.setattr(score.OnnxModel, "score", lambda self, matrices: float("nan"))
     assert client.get("/readyz").status_code == 503
 
 

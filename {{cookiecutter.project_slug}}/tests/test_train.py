@@ -1,4 +1,4 @@
-"""The model file is the pipeline that was fitted."""
+"""The model file is the pipeline that was fitted, in either format."""
 
 import re
 from pathlib import Path
@@ -39,15 +39,15 @@ def test_every_kind_is_exported_faithfully(project: Path, kind: str, task: str, 
     domains = [opset.domain for opset in onnx.load_from_string(first).opset_import]
     assert domains == sorted(domains)  # else another process would write other bytes
     assert pd.read_parquet("build/predictions.parquet")["score"].std() > 0
-    assert {x.name for x in score.open_model().get_inputs()} == (
+    assert {x.name for x in score.OnnxModel(first).session.get_inputs()} == (
         {"numbers", "categories"} if columns == "both" else {columns}
     )
 
 
 def test_a_model_that_differs_from_its_pipeline_is_not_written(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     score.MODEL.unlink()
-    honest = score.score
-    monkeypatch.setattr(score, "score", lambda model, matrices: honest(model, matrices) * (1 + 3 * PARITY))
+    honest = score.OnnxModel.score
+    monkeypatch.setattr(score.OnnxModel, "score", lambda self, matrices: honest(self, matrices) * (1 + 3 * PARITY))
     with pytest.raises(ModelError, match="differs from the pipeline"):
         train()
     assert not score.MODEL.exists()
@@ -91,5 +91,5 @@ def test_training_learns_what_the_rows_say(project: Path) -> None:
     pd.DataFrame({"y": 3 * x + 5, "x": x}).to_parquet(data.TABLE)
     data.split()
     train()
-    scores = score.score(score.open_model(), {"numbers": np.array([[1.0], [100.0]], np.float32)})
+    scores = score.open_model().score({"numbers": np.array([[1.0], [100.0]], np.float32)})
     np.testing.assert_allclose(scores, [8, 305], atol=5)

@@ -26,9 +26,9 @@ def parser() -> argparse.ArgumentParser:
 
     command("validate", "check data/table.csv against schema.yaml and write the typed table")
     command("split", "set rows aside that judge every model and train none")
-    command("train", "fit the pipeline of params.yaml and export it to build/model.onnx")
+    command("train", "fit the pipeline of params.yaml and write it to build/model.bin, as ONNX or skops")
     evaluate = command(
-        "evaluate", "score rows with build/model.onnx; without options also write metrics.json and plots/"
+        "evaluate", "score rows with build/model.bin; without options also write metrics.json and plots/"
     )
     evaluate.add_argument(
         "--rows", type=Path, default="build/holdout.parquet", help="Parquet file (default: %(default)s)"
@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--predictions", type=Path, default="build/predictions.parquet", help="where to write (default: %(default)s)"
     )
-    evaluate.add_argument("--timing", type=Path, help="where to write how long one prediction takes (JSON)")
+    evaluate.add_argument(
+        "--timing", type=Path, help="where to write how long one prediction takes, and the model's format (JSON)"
+    )
     scoring = command("score", "score the rows of a file or folder; killed and run again, it goes on where it stopped")
     scoring.add_argument(
         "source",

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
 from model import data, score
 from model.schema import ModelError, load
@@ -25,7 +24,8 @@ def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS, timing:
     """Write a prediction for each row: `id` (text), `truth` and `score` (float64).
 
     With the default paths it also writes metrics.json and the plots; with others, this model scores another
-    version's rows. `timing` is where to write how long one prediction takes.
+    version's rows. `timing` is where to write how long one prediction takes, and the
+    model file's format.
 
     Raises:
         ModelError: the file can't be read, lacks a column, or a column holds another type.
@@ -35,12 +35,12 @@ def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS, timing:
     if schema.id and schema.id not in frame:
         raise ModelError(f"the rows have no column {schema.id!r}, the id in schema.yaml")
     model, matrices = score.open_model(), score.from_frame(schema, frame)
-    actual, scores = data.truth(schema, frame), score.score(model, matrices)
+    actual, scores = data.truth(schema, frame), model.score(matrices)
     ids = (frame[schema.id] if schema.id else frame.index.to_series()).astype("str")
     predictions.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"id": ids.to_numpy(), "truth": actual, "score": scores}).to_parquet(predictions, index=False)
     if timing:
-        timing.write_text(json.dumps({"p95_ms": latency(model, matrices)}))
+        timing.write_text(json.dumps({"format": model.format, "p95_ms": latency(model, matrices)}))
     if (rows, predictions) != (data.HOLDOUT, PREDICTIONS):
         return
     binary = schema.target.task == "binary"
@@ -52,14 +52,14 @@ def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS, timing:
     print(", ".join(f"{name} {number:g}" for name, number in numbers.items()))
 
 
-def latency(model: InferenceSession, matrices: score.Matrices) -> float:
+def latency(model: score.Model, matrices: score.Matrices) -> float:
     """Return the 95th percentile of the time that the model takes for one row, in milliseconds."""
     rows = min(TIMED, len(next(iter(matrices.values()))))
     singles = [{name: matrix[i : i + 1] for name, matrix in matrices.items()} for i in range(rows)]
     took = []
     for row in singles:
         start = time.perf_counter()
-        score.score(model, row)
+        model.score(row)
         took.append(time.perf_counter() - start)
     return float(np.quantile(took, 0.95)) * 1000
 

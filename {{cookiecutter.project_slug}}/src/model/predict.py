@@ -10,7 +10,7 @@ import numpy as np
 from model import score
 from model.api import BINARY, LABELS, SCHEMA, Query
 from model.observe import RECORDS, TENTHS, PredictionLog, score_histogram
-from model.reasons import Explainer, reference
+from model.reasons import Explainer
 from model.schema import param
 
 
@@ -30,7 +30,7 @@ class Predictor:
         self.threshold = float(param("threshold")) if BINARY else 0.0
         version = bentoml.server_context.bento_version
         self.version = "dev" if version in (None, "", "not available") else version
-        noted = reference(self.model)
+        noted = score.reference(self.model)
         self.explainer = Explainer(self.model, SCHEMA, noted["typical"])
         self.histogram = score_histogram(TENTHS if BINARY else tuple(noted["deciles"]))
         self.log = PredictionLog(SCHEMA)
@@ -42,7 +42,7 @@ class Predictor:
             Unscorable: a score is not finite.
         """
         records = query.records
-        scores = score.score(self.model, score.from_records(SCHEMA, records)).tolist()
+        scores = self.model.score(score.from_records(SCHEMA, records)).tolist()
         for i, value in enumerate(scores):
             if not math.isfinite(value):
                 raise Unscorable(i)
@@ -58,13 +58,8 @@ class Predictor:
         return {"model_version": self.version, "predictions": rows}
 
     def ready(self) -> bool:
-        """Tell whether the model scores a row: one without any value, which suits every schema."""
-        empty: dict[str, Any] = {
-            "numbers": np.full((1, len(SCHEMA.numbers)), np.nan, np.float32),
-            "categories": np.full((1, len(SCHEMA.categories)), "", object),
-        }
-        scores = score.score(self.model, {name: matrix for name, matrix in empty.items() if matrix.size})
-        return bool(np.isfinite(scores).all())
+        """Tell whether the model scores a row: the typical one, which suits every schema and pipeline."""
+        return bool(np.isfinite(self.model.score(self.explainer.usual)).all())
 
     def _row(self, row: str, value: float) -> dict[str, Any]:
         return {"id": row, "score": value, **({"label": LABELS[value >= self.threshold]} if BINARY else {})}

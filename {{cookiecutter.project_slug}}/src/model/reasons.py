@@ -11,34 +11,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from model import score
-from model.schema import ModelError, Schema
+from model.schema import Schema
 
 AT_ONCE = 10_000  # rows scored in one call: bounds the memory that a wide table's many copies take
 SMALLEST = 1e-5  # of an effect worth a reason; float32 is hardly finer
 EDGE = 1e-7  # a probability of 0 or 1 has no log-odds
 
 
-def reference(model: ort.InferenceSession) -> dict[str, Any]:
-    """Return what training noted in the model file: each column's `typical` value and the scores' `deciles`.
-
-    Raises:
-        ModelError: it noted nothing.
-    """
-    noted = model.get_modelmeta().custom_metadata_map.get("reference")
-    if noted is None:
-        raise ModelError("the model file holds no `reference`, which `train` writes into it: run `uv run dvc repro`")
-    return dict(json.loads(noted))
-
-
 class Explainer:
     """Gives reasons for one model's scores; `typical` maps each column to a value."""
 
-    def __init__(self, model: ort.InferenceSession, schema: Schema, typical: dict[str, Any]) -> None:
+    def __init__(self, model: score.Model, schema: Schema, typical: dict[str, Any]) -> None:
         self.model, self.typical = model, typical
         self.binary = schema.target.task == "binary"
         self.columns = [*schema.numbers, *schema.categories]  # in the order of the matrices
@@ -68,8 +55,8 @@ class Explainer:
             for j in range(matrix.shape[1]):
                 changed[name][first + j :: p, j] = self.usual[name][0, j]
             first += matrix.shape[1]
-        replaced = self._scale(score.score(self.model, changed)).reshape(-1, p)
-        return self._scale(score.score(self.model, matrices))[:, None] - replaced
+        replaced = self._scale(self.model.score(changed)).reshape(-1, p)
+        return self._scale(self.model.score(matrices))[:, None] - replaced
 
     def _scale(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return probabilities as log-odds, and numbers as they are."""

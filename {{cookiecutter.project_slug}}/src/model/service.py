@@ -1,4 +1,4 @@
-"""The released service: POST /predict with records, scored by the reviewed ONNX file. It needs no pandas.
+"""The released service: POST /predict with records, scored by the reviewed model file. It needs no pandas.
 
 A request passes `observe` (counts), `auth` (may this caller?), `route` (body, checks), `predict` (scores), `reasons`.
 """

@@ -1,15 +1,11 @@
-"""Fit the pipeline that params.yaml chooses, and export all of it, preprocessing included, to ONNX."""
+"""Fit the pipeline that params.yaml chooses, and write all of it, preprocessing included, to the model file."""
 
-import json
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from onnx import helper
-from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -18,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from model import data, score
+from model.export import OUT, chosen, export
 from model.schema import ModelError, Schema, load, param
 
 PARITY = 1e-5
@@ -25,7 +22,7 @@ PARITY = 1e-5
 
 def train() -> None:
     """Write the model file, once it is shown to score the held-out rows as the fitted pipeline does."""
-    schema = load()
+    schema, form = load(), chosen()
     rows, holdout = (data.read_rows(path) for path in (data.TRAIN, data.HOLDOUT))
     matrices = score.from_frame(schema, rows)
     pipeline = build(schema, param("model.kind"), param("seed"))
@@ -34,15 +31,17 @@ def train() -> None:
     except ValueError as error:
         raise ModelError(f"training failed with model.{param('model.kind')} of params.yaml: {error}") from None
     _floor_thresholds(pipeline[-1])
-    content = export(pipeline, matrices, reference(schema, rows, pipeline))
+    content = export(pipeline, matrices, reference(schema, rows, pipeline), form)
     difference = parity(pipeline, content, score.from_frame(schema, holdout))
     if not difference <= PARITY:  # NaN too
         raise ModelError(
-            f"the exported model differs from the pipeline by {difference:.1e} on held-out rows (at most {PARITY:g})"
-            ": a step of the pipeline has no faithful ONNX form, so choose another"
+            f"the {form} file differs from the pipeline by {difference:.1e} on held-out rows (at most {PARITY:g})"
+            f": a step of the pipeline has no faithful form in it, so {OUT if form == 'onnx' else 'choose another'}"
         )
     score.MODEL.write_bytes(content)
-    print(f"{score.MODEL}: {len(content):,} bytes; on the held-out rows within {difference:.1e} of the pipeline")
+    print(
+        f"{score.MODEL}: {form}, {len(content):,} bytes; on the held-out rows within {difference:.1e} of the pipeline"
+    )
 
 
 def build(schema: Schema, kind: str, seed: int) -> Pipeline:
@@ -107,26 +106,20 @@ def _typical(kind: str, values: "pd.Series[Any]") -> Any:
     return sorted(values.tolist())[len(values) // 2]  # the upper median: a value that occurs, of dates too
 
 
-def export(pipeline: Pipeline, matrices: score.Matrices, noted: dict[str, Any] | None = None) -> bytes:
-    """Return the fitted pipeline as an ONNX file's content, with `noted` in its metadata."""
-    kinds = {"numbers": FloatTensorType, "categories": StringTensorType}
-    inputs = [(name, kinds[name]([None, matrix.shape[1]])) for name, matrix in matrices.items()]
-    options = {id(pipeline): {"zipmap": False}} if hasattr(pipeline, "predict_proba") else None
-    model = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=18)
-    # The converter collects these in a set, whose order changes from run to run: the same model must be the same bytes.
-    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))
-    del model.opset_import[:]
-    model.opset_import.extend(opsets)
-    if noted:
-        helper.set_model_props(model, {"reference": json.dumps(noted)})
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
-
-
 def parity(pipeline: Pipeline, content: bytes, matrices: score.Matrices) -> float:
-    """Return the largest difference of the ONNX model's scores from the pipeline's, relative to the largest score."""
+    """Return the largest difference of the file's scores from the pipeline's, relative to the largest score.
+
+    Raises:
+        ModelError: the file can't be opened, or can't score these rows.
+    """
     expected = _scores(pipeline, _frame(matrices))
-    found = score.score(score.session(content), matrices)
+    try:
+        found = score.load(content).score(matrices)
+    except ModelError as error:
+        raise ModelError(f"the model file would be of no use: {error}") from None
+    except Exception as error:  # those of onnxruntime and skops have no common class
+        text = " ".join(str(error).split())
+        raise ModelError(f"the model file would be of no use: {text[:200]}: choose another step") from None
     return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))
 
 

@@ -28,8 +28,8 @@ def compare(project: Project, base: str, rules: dict[str, Any], data_changes: bo
 
     Returns:
         the judgement (see `judge`), `champion` (`state` and `note`), `charts`, `claims` (what the author's
-        files say and the model does not), `moved` (what differs in the data, where it changes) and `takes`, what each
-        model takes (see `gitops.review.budgets`).
+        files say and the model does not), `model_format`, `moved` (what differs in the data, where it changes) and
+        `takes`, what each model takes (see `budgets`).
     """
     scored = _challenger(project)
     challenger = with_segments(project, scored.predictions, rules)
@@ -57,7 +57,7 @@ def compare(project: Project, base: str, rules: dict[str, Any], data_changes: bo
         judgement[part] = [finite(row) for row in judgement[part]]
     judgement["value"] = {who: finite(found) for who, found in judgement["value"].items()}
     drawn = charts.charts(old, challenger) + history.charts(project, judgement["metrics"])
-    facts = {"champion": {"state": state, "note": note}, "charts": drawn, "takes": takes}
+    facts = {"champion": {"state": state, "note": note}, "charts": drawn, "takes": takes, "model_format": scored.format}
     return facts | {"claims": doubts, "moved": moved} | judgement
 
 

@@ -71,7 +71,7 @@ def document(review: dict[str, Any]) -> list[Block]:
         *_metrics(review),
         *_value(review["value"]),
         *_segments(review["segments"]),
-        *_budgets(review["budgets"]),
+        *_budgets(review["budgets"], review.get("model_format")),
         _changes(review),
         *([Fold("Charts", [Charts(review["charts"])])] if review["charts"] else []),
         _footer(review),
@@ -183,16 +183,19 @@ def _segments(rows: list[dict[str, Any]]) -> list[Block]:
     return [Fold(f"Segments ({len(rows)})", [Table(head, cells, numbers=4), Paragraph([note])])] if rows else []
 
 
-def _budgets(rows: list[dict[str, Any]]) -> list[Block]:
-    """What the model takes; in sight where a limit is broken."""
+def _budgets(rows: list[dict[str, Any]], form: str | None) -> list[Block]:
+    """What the model takes; in sight where a limit is broken, or the model is not the ONNX file that it normally is."""
     cells: list[list[Text]] = [
         [[Said(row["name"])], *([_number(row[key], ".4g")] for key in ("champion", "challenger", "limit")), _mark(row)]
         for row in rows
     ]
     table = Table(["what it takes", "champion", "challenger", "budget", "verdict"], cells, numbers=3)
-    if any(row["verdict"] in BLOCKING for row in rows):
-        return [table]
-    return [Fold("Size and speed", [table])] if rows else []
+    needs = ": the service needs scikit-learn" if form == "skops" else ""
+    told: list[Block] = [Paragraph(["Format of the model file: ", Said(form), f"{needs}."])] if form else []
+    blocks = [*([table] if rows else []), *told]
+    if form not in (None, "onnx") or any(row["verdict"] in BLOCKING for row in rows):
+        return blocks
+    return [Fold("Size and speed", blocks)] if blocks else []
 
 
 def _changes(review: dict[str, Any]) -> Fold:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,14 @@ class Unscored(Exception):
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's `predictions` (`id`, `truth`, `score`), and the 95th percentile of one prediction, where it told."""
+    """A model's `predictions` (`id`, `truth`, `score`) and, where it told, the 95th percentile of one prediction.
+
+    `format` is its own word for its file, if that is one plain word.
+    """
 
     predictions: pd.DataFrame
     p95_ms: float | None
+    format: str | None
 
 
 def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
@@ -29,7 +34,7 @@ def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scor
 
     Args:
         command: `[tool.gitops] score`, with the places `{rows}`, `{predictions}` and, where it can, `{timing}` (a JSON
-            file with `p95_ms`); its first word is `python`.
+            file with `p95_ms` and `format`); its first word is `python`.
         rows: what to score.
         tree: the checkout whose code and model do it.
         python: the interpreter, in words, that has that checkout's dependencies.
@@ -48,13 +53,17 @@ def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scor
         if done.returncode:
             raise Unscored((done.stderr.strip() or "no message").splitlines()[-1])
         try:
-            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], _p95(timing))
+            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], *_told(timing))
         except (OSError, ValueError, KeyError):
             raise Unscored("it left no table with id, truth and score") from None
 
 
-def _p95(timing: Path) -> float | None:
+def _told(timing: Path) -> tuple[float | None, str | None]:
+    """Return what the model says of itself, as far as it makes sense: its time for one prediction, and its format."""
     try:
-        return float(json.loads(timing.read_text())["p95_ms"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        told = json.loads(timing.read_text())
+        word = told.get("format")
+        plain = isinstance(word, str) and re.fullmatch(r"[a-z][a-z0-9]{0,15}", word)
+        return float(told["p95_ms"]), word if plain else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None

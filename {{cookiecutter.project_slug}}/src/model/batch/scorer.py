@@ -4,7 +4,6 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -46,7 +45,7 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.T
     """
     schema, count = scorer.schema, batch.num_rows
     inputs, faults = check(schema, batch, reject_unknown=scorer.reject_unknown)
-    scores = _scores(_session(scorer.model), inputs, count)  # of bad rows too: a batch is scored as it came
+    scores = _scores(_opened(scorer.model), inputs, count)  # of bad rows too: a batch is scored as it came
     rows = pa.array(np.arange(first, first + count))
     ids = texts(batch[schema.id] if schema.id else rows)
     if schema.id and ids.null_count:
@@ -65,10 +64,10 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.T
     return (table if good.all() else table.filter(pa.array(good))), _errors(batch, rows, ids, faults)
 
 
-def _scores(model: ort.InferenceSession, inputs: score.Matrices, count: int) -> NDArray[np.float64]:
+def _scores(model: score.Model, inputs: score.Matrices, count: int) -> NDArray[np.float64]:
     """Score a few thousand rows at a time: what the model computes in between then stays in the processor's cache."""
     slices = [slice(i, i + SLICE) for i in range(0, count, SLICE)]
-    return np.concatenate([score.score(model, {name: x[rows] for name, x in inputs.items()}) for rows in slices])
+    return np.concatenate([model.score({name: x[rows] for name, x in inputs.items()}) for rows in slices])
 
 
 def _malformed(batch: pa.RecordBatch, faults: list[Fault]) -> list[Fault]:
@@ -91,5 +90,5 @@ def _errors(batch: pa.RecordBatch, rows: pa.Array, ids: pa.Array, faults: list[F
 
 
 @cache
-def _session(model: bytes) -> ort.InferenceSession:
-    return score.session(model)
+def _opened(model: bytes) -> score.Model:
+    return score.load(model)

@@ -1,0 +1,70 @@
+"""A skops file: the fitted pipeline itself, for steps that have no ONNX form. It is not a pickle, and runs no code.
+
+The service runs without pandas, so nothing here may import it: the pipeline gets one array, and columns by position.
+"""
+
+import os
+import warnings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the import below: trees on two threads wait for each other
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+
+from model.schema import ModelError
+from model.score import Matrices
+
+TRUSTED = ("sklearn.", "numpy.", "scipy.", "model.")
+AT_ONCE = 4096  # rows: bounds the memory, since an array of both numbers and texts holds objects
+
+# `train` fits with a table, whose columns have names that nobody uses.
+warnings.filterwarnings("ignore", "X does not have valid feature names")
+
+
+class SkopsModel:
+    """The fitted pipeline of a skops file.
+
+    Raises:
+        ModelError: the file holds a type from elsewhere than scikit-learn, NumPy, SciPy and this project's `model`.
+    """
+
+    format = "skops"
+
+    def __init__(self, content: bytes) -> None:
+        types = skops.io.get_untrusted_types(data=content)
+        if foreign := [name for name in types if not name.startswith(TRUSTED)]:
+            raise ModelError(f"it holds a {foreign[0]}, and only {', '.join(TRUSTED)} are trusted: train without it")
+        held = skops.io.loads(content, trusted=types)
+        self.pipeline, self._noted = held["pipeline"], held["reference"]
+
+    def score(self, matrices: Matrices) -> NDArray[np.float64]:
+        """Return a score for each row, [n]; NaN where a number is infinite, which scikit-learn would refuse.
+
+        Raises:
+            ModelError: the pipeline can't score these rows.
+        """
+        starts = range(0, len(next(iter(matrices.values()))), AT_ONCE)
+        slices = [[matrix[i : i + AT_ONCE] for matrix in matrices.values()] for i in starts]
+        return np.concatenate([np.empty(0), *map(self._slice, slices)])
+
+    def _slice(self, parts: list[NDArray[np.generic]]) -> NDArray[np.float64]:
+        infinite = np.zeros(len(parts[0]), bool)
+        for j, part in enumerate(parts):
+            if part.dtype != object and (odd := np.isinf(part)).any():
+                infinite |= odd.any(axis=1)
+                parts[j] = np.where(odd, 0, part)
+        rows = np.concatenate(parts, axis=1)
+        try:
+            if hasattr(self.pipeline, "predict_proba"):
+                scores = self.pipeline.predict_proba(rows)[:, 1]
+            else:
+                scores = self.pipeline.predict(rows)
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"the pipeline can't score these rows: {' '.join(str(error).split())}") from None
+        return np.where(infinite, np.nan, np.asarray(scores, np.float64))
+
+    def noted(self) -> str | None:
+        """Return what training noted in the file, as JSON."""
+        note: str | None = self._noted
+        return note
