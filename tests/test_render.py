@@ -141,6 +141,7 @@ FILES = [
     "tests/test_batch.py",
     "tests/test_data.py",
     "tests/test_evaluate.py",
+    "tests/test_export.py",
     "tests/test_observe.py",
     "tests/test_reasons.py",
     "tests/test_schema.py",

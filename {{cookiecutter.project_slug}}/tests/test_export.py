@@ -1,0 +1,115 @@
+"""Both formats of the model file hold the fitted pipeline; what can't be written or served is refused in words."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from conftest import run_pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer
+
+from model import score
+from model.evaluate import evaluate
+from model.export import chosen, export, to_skops
+from model.schema import ModelError
+from model.train import train
+
+COLUMNS = "{x: {type: number, nullable: true}, k: {type: category, values: [a, b], nullable: true}}"
+TARGETS = ["{name: y, task: binary, positive: p, negative: n}", "{name: y, task: regression}"]
+SERVED = '[dependency-groups]\nserve = [{include-group = "skops"}, "numpy"]\n'
+UNSERVED = '[dependency-groups]\nserve = ["numpy"]\n'
+
+
+def choose(**settings: str) -> None:
+    path = Path("params.yaml")
+    for name, value in settings.items():
+        path.write_text(re.sub(rf"(?m)^  {name}: \w+", f"  {name}: {value}", path.read_text(), count=1))
+
+
+def scores() -> "pd.Series[float]":
+    return pd.read_parquet("build/predictions.parquet")["score"]
+
+
+@pytest.mark.parametrize("kind", ["linear", "gradient_boosting"])
+@pytest.mark.parametrize("target", TARGETS, ids=["binary", "regression"])
+def test_both_formats_score_alike_and_skops_repeats_its_bytes(project: Path, kind: str, target: str) -> None:
+    Path("schema.yaml").write_text(f"target: {target}\ncolumns: {COLUMNS}\n")
+    choose(kind=kind)
+    run_pipeline()
+    onnx, noted = scores(), score.reference(score.open_model())
+    choose(format="skops")
+    train()
+    first = score.MODEL.read_bytes()
+    train()  # its objects lie elsewhere in memory, and it is later
+    assert score.MODEL.read_bytes() == first and first.startswith(score.SKOPS)
+    evaluate()
+    np.testing.assert_allclose(scores(), onnx, rtol=1e-5, atol=1e-5)
+    assert score.open_model().format == "skops" and score.reference(score.open_model()) == noted
+
+
+def fitted(*steps: Any) -> Pipeline:
+    x = np.arange(20, dtype=np.float32)[:, None]
+    return make_pipeline(*steps, LogisticRegression()).fit(x, np.arange(20) > 9)
+
+
+def test_an_infinite_number_has_no_score_and_leaves_the_others_theirs() -> None:
+    model = score.load(to_skops(fitted(), None))
+    found = model.score({"numbers": np.array([[2.0], [np.inf], [15.0]], np.float32)})
+    assert np.isnan(found[1]) and found[0] < 0.5 < found[2]
+    many = model.score({"numbers": np.full((10_000, 1), 2, np.float32)})
+    assert len(many) == 10_000 and (many == found[0]).all()
+
+
+def test_rows_that_the_pipeline_refuses_are_told() -> None:
+    with pytest.raises(ModelError, match="can't score these rows: Input X contains NaN"):
+        score.load(to_skops(fitted(), None)).score({"numbers": np.array([[np.nan]], np.float32)})
+
+
+def test_a_step_without_onnx_form_is_named_with_both_ways_out() -> None:
+    with pytest.raises(ModelError) as error:
+        export(fitted(SplineTransformer()), {"numbers": np.zeros((1, 1), np.float32)})
+    out = "choose another step, or `format: skops` under `model` in params.yaml"
+    assert str(error.value) == f"the step SplineTransformer can't be written as onnx: {out}"
+
+
+def test_a_file_with_a_foreign_type_is_refused_by_name(project: Path) -> None:
+    score.MODEL.write_bytes(to_skops(FunctionTransformer(os.removedirs), "{}"))
+    with pytest.raises(ModelError, match=r"build/model\.bin: it holds a os\.removedirs, and only sklearn\."):
+        score.open_model()
+
+
+def test_a_broken_file_is_told(project: Path) -> None:
+    score.MODEL.write_bytes(to_skops(fitted(), "{}")[:-100])
+    with pytest.raises(ModelError, match=r"build/model\.bin is not a model that can be opened"):
+        score.open_model()
+
+
+def test_a_step_whose_code_the_service_does_not_get_is_refused(project: Path) -> None:
+    Path("pyproject.toml").write_text('[tool.gitops.bento]\nfiles = ["src/model/score.py"]\n')
+    with pytest.raises(ModelError, match=r"uses model\.train\.train, and the service gets no src/model/train\.py"):
+        to_skops(FunctionTransformer(train), None)
+    assert skops.io.get_untrusted_types(data=to_skops(FunctionTransformer(score.stack), None)) == ["model.score.stack"]
+
+
+def test_skops_needs_a_line_and_onnx_does_not(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("pyproject.toml").write_text(SERVED)
+    assert chosen() == "onnx"
+    assert capsys.readouterr().out.startswith(
+        'note: an ONNX model needs no {include-group = "skops"} in pyproject.toml'
+    )
+    choose(format="skops")
+    assert chosen() == "skops" and not capsys.readouterr().out
+    Path("pyproject.toml").write_text(UNSERVED)
+    with pytest.raises(
+        ModelError, match=r"take the first # off the line `# \{include-group = .skops.\}` and run `uv lock`"
+    ):
+        train()
+    choose(format="pickle")
+    with pytest.raises(ModelError, match="the model format 'pickle' is neither onnx nor skops"):
+        train()
