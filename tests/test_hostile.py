@@ -18,7 +18,7 @@ from act import Run
 from fake_github import FakeGitHub
 from fake_server import BOT_TOKEN, make_repository
 from gitops.markdown import code
-from gitops.review import claims, compare, verdict
+from gitops.review import claims, compare, scoring, verdict
 from gitops.shell import Stop
 from harness import ROOT, TEMPLATE, needs
 from laptop import Laptop
@@ -306,3 +306,24 @@ def test_lowered_gates_judge_nothing(on_laptop: Laptop) -> None:
     assert review["verdict"] == "block" and "is below its floor 0.8 by" in text.splitlines()[0]
     assert review["warnings"][0] == "gates.yaml changes here: this review used the gates of the base"
     assert code(review["warnings"][0]) in text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"p95_ms": 1.5, "format": "skops"}', (1.5, "skops")),
+        ('{"p95_ms": 1.5}', (1.5, None)),
+        ('{"p95_ms": 1.5, "format": "onnx**, approved by @acme"}', (1.5, None)),
+        ('{"p95_ms": 1.5, "format": "onnx\\n"}', (1.5, None)),
+        ('{"p95_ms": 1.5, "format": ["onnx"]}', (1.5, None)),
+        ('{"p95_ms": "fast", "format": "onnx"}', (None, None)),
+        ('["onnx"]', (None, None)),
+        ("no JSON", (None, None)),
+    ],
+)
+def test_what_a_model_says_of_itself_is_a_number_and_a_plain_word(
+    tmp_path: Path, text: str, told: tuple[float | None, str | None]
+) -> None:
+    file = tmp_path / "timing.json"
+    file.write_text(text)
+    assert scoring._told(file) == told

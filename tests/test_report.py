@@ -118,6 +118,7 @@ def test_hostile_text_stays_in_its_code_span(place: str) -> None:
         "dependencies": {"dependencies": change},
         "stages": {"stages": [HOSTILE]},
         "budget": {"budgets": [BUDGET | {"name": HOSTILE, "verdict": "over the budget", "reason": HOSTILE}]},
+        "format": {"model_format": HOSTILE},
         "claims": {"claims": [HOSTILE]},
         "champion": {
             "champion": {"state": "unpaired", "note": HOSTILE},
@@ -254,6 +255,21 @@ def test_a_broken_budget_blocks_in_sight_and_a_kept_one_is_folded() -> None:
     assert broken["verdict"] == "block"
     text = report.render(broken)
     assert "⛔ **Blocked**: `model file (MB) 2 is over the budget of 1.5`" in text and "Size and speed" not in text
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ("onnx", "Format of the model file: `onnx`."),
+        ("skops", "Format of the model file: `skops`: the service needs scikit-learn."),
+        ("lightgbm", "Format of the model file: `lightgbm`."),
+    ],
+)
+def test_the_format_of_the_model_file_is_folded_only_when_it_is_the_usual_one(told: str, line: str) -> None:
+    kept = budgets.rows({}, {"model_mb": 1.2}, {"model_mb": 1.0})
+    lines = report.render(review(budgets=kept, model_format=told)).splitlines()
+    assert line in lines and any("| `model file (MB)` | 1 | 1.2 |" in row for row in lines)
+    assert ("<details><summary>Size and speed</summary>" in lines) == (told == "onnx")
 
 
 def test_what_changed_is_told_by_area_with_the_stages_that_ran() -> None:

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,8 @@ def test_both_formats_score_alike_and_skops_repeats_its_bytes(project: Path, kin
     first = score.MODEL.read_bytes()
     train()  # its objects lie elsewhere in memory, and it is later
     assert score.MODEL.read_bytes() == first and first.startswith(score.SKOPS)
+    with ZipFile(score.MODEL) as parts:
+        assert {part.date_time for part in parts.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     evaluate()
     np.testing.assert_allclose(scores(), onnx, rtol=1e-5, atol=1e-5)
     assert score.open_model().format == "skops" and score.reference(score.open_model()) == noted
