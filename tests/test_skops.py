@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from gitops.bento import EXPORT
+from gitops.release.bento import EXPORT
 from harness import SLUG
 from laptop import Laptop
 
