@@ -30,7 +30,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 ROUNDS = 5
-SECONDS = 2
+SECONDS = 3
 CELLS = {"1 row, 8 clients": (1, 8), "100 rows, 8 clients": (100, 8), "1 row, 64 clients": (1, 64)}
 BODIES = 100  # different ones, sent in turn
 AGREE = 1e-5  # the largest difference of a score
@@ -239,20 +239,20 @@ def wrk(url: str, bodies: Path, key: str, clients: int, core: int, seconds: int)
 
 
 def table(running: list[Running]) -> str:
-    """Return the results; `x` is the rate over that of MLflow with scikit-learn."""
-    base = next(one for one in running if one.server.name == "MLflow, scikit-learn")
+    """Return the results; in brackets the rate over that of MLflow with scikit-learn."""
     from loadgen import pss
 
+    base = next(one for one in running if one.server.name == "MLflow, scikit-learn")
     lines = [
-        "| |" + "".join(f" {cell}: requests/s | x | p50, ms | p99, ms |" for cell in CELLS) + " ready, s | MB |",
-        "|---|" + "---:|" * (4 * len(CELLS) + 2),
+        "| |" + "".join(f" {cell}: requests/s | p50 / p99, ms |" for cell in CELLS) + " ready, s | MB |",
+        "|---|" + "---:|" * (2 * len(CELLS) + 2),
     ]
     for one in running:
         cells = [one.server.name]
         for cell in CELLS:
             rate = one.median(cell, "rate")
-            cells += [f"{rate:,.0f}", f"{rate / base.median(cell, 'rate'):.1f}"]
-            cells += [f"{one.median(cell, what):.1f}" for what in ("p50", "p99")]
+            cells.append(f"{rate:,.0f} ({rate / base.median(cell, 'rate'):.1f}x)")
+            cells.append(f"{one.median(cell, 'p50'):.1f} / {one.median(cell, 'p99'):.1f}")
         lines.append(f"| {' | '.join(cells)} | {one.ready:.1f} | {pss(one.process):.0f} |")
     return "\n".join(lines)
 
