@@ -102,6 +102,7 @@ FILES = [
     "src/gitops/review/review.py",
     "src/gitops/review/scoring.py",
     "src/gitops/review/svg.py",
+    "src/gitops/review/tables.py",
     "src/gitops/review/value.py",
     "src/gitops/review/verdict.py",
     "src/gitops/shell.py",

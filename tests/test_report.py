@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gitops import gates
-from gitops.review import budgets, report, verdict
+from gitops.review import budgets, report, tables, verdict
 from gitops.review.review import conclude
 from gitops.shell import Stop
 
@@ -158,8 +158,8 @@ def test_a_chart_is_mermaid_with_its_legend_in_the_text() -> None:
 
 def test_the_documentation_explains_every_verdict_and_every_gate() -> None:
     text = (Path(__file__).parent.parent / "docs" / "review.md").read_text()
-    for verdict_ in report.MARKS:
-        assert f"| {report.MARKS[verdict_]} {verdict_} |" in text, verdict_
+    for verdict_ in tables.MARKS:
+        assert f"| {tables.MARKS[verdict_]} {verdict_} |" in text, verdict_
     for key in (
         *gates.PARTS,
         *gates.GATE,

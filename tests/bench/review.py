@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from gitops.review.judge import judge
-from gitops.review.report import BLOCKING
+from gitops.review.tables import BLOCKING
 from scipy.stats import norm
 
 ROWS, POSITIVE, AUC = 1409, 0.265, 0.845

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gitops.review.report import BLOCKING
+from gitops.review.tables import BLOCKING
 
 CHANCE = 0.02  # with which an equal model is called worse; tests/bench/review.py shows what follows from it
 SEGMENTS_CHANCE = 0.01  # the same for all segments together

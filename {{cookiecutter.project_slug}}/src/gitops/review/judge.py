@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gitops import gates as rules
-from gitops.review import report
+from gitops.markdown import markdown
+from gitops.review import tables
 from gitops.review.bootstrap import contest, measured, resample
 from gitops.review.decide import decide, decide_segments, waive
 from gitops.review.metrics import Vector, find
-from gitops.review.report import BLOCKING
+from gitops.review.tables import BLOCKING
 from gitops.review.value import best
 from gitops.shell import Stop, say
 
@@ -153,7 +154,7 @@ def compare(champion: Path, challenger: Path, gates: Path, out: Path | None) -> 
         result[part] = [finite(row) for row in result[part]]
     if out:
         out.write_text(json.dumps(result, indent=2, allow_nan=False, default=str) + "\n")
-    say(report.metrics_table(result["metrics"]))
+    say(markdown(tables.metrics(result["metrics"])))
     blocking = [row for row in result["metrics"] + result["segments"] if row["verdict"] in BLOCKING]
     for sentence in [*(row["reason"] for row in blocking), *result["notes"]]:
         say(f"  {sentence}")

@@ -10,7 +10,7 @@ from gitops import gates, goal, lock, store
 from gitops.git import git, show
 from gitops.project import Project, load, locked
 from gitops.review import baseline, budgets, changes, page, report
-from gitops.review.report import BLOCKING
+from gitops.review.tables import BLOCKING
 from gitops.shell import Stop, attempt, dvc, say, stream
 
 SAME: dict[str, Any] = {
