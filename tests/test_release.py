@@ -99,11 +99,11 @@ def test_a_missing_file_of_the_service_stops_the_release(on_laptop: Laptop) -> N
 
 def test_a_goal_that_can_t_be_read_stops_the_release_before_anything_is_made(on_laptop: Laptop) -> None:
     on_laptop.replace("goal.yaml", "target: churn ", "target: fraud ")
-    on_laptop.run("git commit --quiet --all -m Mistake", "python -m gitops store push", "rm build/model.onnx")
+    on_laptop.run("git commit --quiet --all -m Mistake", "python -m gitops store push", "rm build/model.bin")
     with pytest.raises(Failed, match=r"error: goal\.yaml.*fraud"):
         on_laptop.run(RELEASE)
     assert not (on_laptop.path / "dist").exists() and on_laptop.run("git tag") == ""
-    assert not (on_laptop.path / "build/model.onnx").exists(), "not even the model was pulled"
+    assert not (on_laptop.path / "build/model.bin").exists(), "not even the model was pulled"
 
 
 def test_a_model_that_is_not_the_locked_one_stops_the_release(on_laptop: Laptop) -> None:
