@@ -144,7 +144,7 @@ def beside_others(callers: "Callers") -> list[str]:
 
 def memory(service: "Service", callers: "Callers") -> list[str]:
     """Print the memory as requests come in; return the broken promises."""
-    from loadgen import pss
+    from memory import pss
 
     print("\n| requests | MB | growth |\n|---:|---:|---:|")
     asyncio.run(callers.load(seconds=SETTLE))

@@ -240,7 +240,7 @@ def wrk(url: str, bodies: Path, key: str, clients: int, core: int, seconds: int)
 
 def table(running: list[Running]) -> str:
     """Return the results; in brackets the rate over that of MLflow with scikit-learn."""
-    from loadgen import pss
+    from memory import pss
 
     base = next(one for one in running if one.server.name == "MLflow, scikit-learn")
     lines = [
