@@ -24,8 +24,7 @@ def evaluate(rows: Path = data.HOLDOUT, predictions: Path = PREDICTIONS, timing:
     """Write a prediction for each row: `id` (text), `truth` and `score` (float64).
 
     With the default paths it also writes metrics.json and the plots; with others, this model scores another
-    version's rows. `timing` is where to write how long one prediction takes, and the
-    model file's format.
+    version's rows. `timing` is where to write how long one prediction takes, and the model file's format.
 
     Raises:
         ModelError: the file can't be read, lacks a column, or a column holds another type.

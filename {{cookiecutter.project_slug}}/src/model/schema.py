@@ -40,6 +40,11 @@ class ModelError(Exception):
     """What is wrong and how to mend it, in one plain sentence."""
 
 
+def cause(error: Exception) -> str:
+    """Return the beginning of another library's error, on one line, for the end of such a sentence."""
+    return "".join(c for c in " ".join(str(error).split())[:300] if c.isprintable())
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -148,7 +153,7 @@ def read_yaml(path: Path) -> Any:
     except FileNotFoundError:
         raise ModelError(f"there is no {path} here: run this from the root of the project") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise ModelError(f"{path} is not valid YAML: {cause(error)}") from None
 
 
 def load(path: Path = PATH) -> Schema:

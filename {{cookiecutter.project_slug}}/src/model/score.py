@@ -14,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from model.schema import ModelError, Schema
+from model.schema import ModelError, Schema, cause
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ def open_model(path: Path = MODEL) -> Model:
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     except Exception as error:  # those of onnxruntime and skops have no common class
-        raise ModelError(f"{path} is not a model that can be opened: {' '.join(str(error).split())}") from None
+        raise ModelError(f"{path} is not a model that can be opened: {cause(error)}") from None
 
 
 def load(content: bytes) -> Model:

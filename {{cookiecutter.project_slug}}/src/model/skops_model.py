@@ -1,5 +1,6 @@
-"""A skops file: the fitted pipeline itself, for steps that have no ONNX form. It is not a pickle, and runs no code.
+"""A skops file: the fitted pipeline itself, for steps that have no ONNX form.
 
+Unlike a pickle it names all that it loads, and what comes from elsewhere than the listed packages is refused.
 The service runs without pandas, so nothing here may import it: the pipeline gets one array, and columns by position.
 """
 
@@ -12,7 +13,7 @@ import numpy as np
 import skops.io
 from numpy.typing import NDArray
 
-from model.schema import ModelError
+from model.schema import ModelError, cause
 from model.score import Matrices
 
 TRUSTED = ("sklearn.", "numpy.", "scipy.", "model.")
@@ -61,7 +62,7 @@ class SkopsModel:
             else:
                 scores = self.pipeline.predict(rows)
         except (ValueError, TypeError) as error:
-            raise ModelError(f"the pipeline can't score these rows: {' '.join(str(error).split())}") from None
+            raise ModelError(f"the pipeline can't score these rows: {cause(error)}") from None
         return np.where(infinite, np.nan, np.asarray(scores, np.float64))
 
     def noted(self) -> str | None:

@@ -9,7 +9,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 from pyarrow import ArrowInvalid, csv, string
 
-from model.schema import Column, ModelError, Schema
+from model.schema import Column, ModelError, Schema, cause
 
 MISSING = {"", "?", "-", "na", "n/a", "nan", "none", "null"}  # in lower case; in a category only "" is missing
 BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
@@ -32,8 +32,9 @@ def read_csv(path: Path) -> pd.DataFrame:
             f"there is no file {path}: check its name (`uv run dvc pull` brings the project's own table)"
         ) from None
     except (OSError, UnicodeDecodeError, ArrowInvalid) as error:
-        cause = "".join(c for c in " ".join(str(error).split())[:200] if c.isprintable())
-        raise ModelError(f"{path} is not a table in CSV (UTF-8, commas, as many cells in each row): {cause}") from None
+        raise ModelError(
+            f"{path} is not a table in CSV (UTF-8, commas, as many cells in each row): {cause(error)}"
+        ) from None
     if twice := [name for name in names if names.count(name) > 1 or not name]:
         raise ModelError(f"{path}: each column needs a name of its own, and {twice[0]!r} is empty or used twice")
     if len(names) == 1:

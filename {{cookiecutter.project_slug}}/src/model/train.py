@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from model import data, score
 from model.export import OUT, chosen, export
-from model.schema import ModelError, Schema, load, param
+from model.schema import ModelError, Schema, cause, load, param
 
 PARITY = 1e-5
 
@@ -118,8 +118,7 @@ def parity(pipeline: Pipeline, content: bytes, matrices: score.Matrices) -> floa
     except ModelError as error:
         raise ModelError(f"the model file would be of no use: {error}") from None
     except Exception as error:  # those of onnxruntime and skops have no common class
-        text = " ".join(str(error).split())
-        raise ModelError(f"the model file would be of no use: {text[:200]}: choose another step") from None
+        raise ModelError(f"the model file would be of no use: {cause(error)}: choose another step") from None
     return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from model.schema import ModelError
+from model.schema import ModelError, cause
 
 
 class Remote:
@@ -56,8 +56,3 @@ def unreachable(where: str, error: Exception) -> ModelError:
 def shown(where: str) -> str:
     """Return an address without the keys that may be in it."""
     return re.sub(r"//[^/]*@", "//", where)
-
-
-def cause(error: Exception) -> str:
-    """Return the beginning of an error's text, on one line."""
-    return "".join(c for c in " ".join(str(error).split())[:300] if c.isprintable())

@@ -10,9 +10,9 @@ import pyarrow as pa
 from pyarrow import csv, dataset, fs
 
 from model.batch import rows_csv
-from model.batch.remote import cause, shown, unreachable
+from model.batch.remote import shown, unreachable
 from model.batch.rows_csv import MALFORMED
-from model.schema import ModelError, Schema
+from model.schema import ModelError, Schema, cause
 
 FORMATS = {".csv", ".parquet"}
 
