@@ -46,7 +46,7 @@ def test_killed_ten_times_it_writes_the_same_bytes(on_laptop: Laptop) -> None:
     dice, killed, kept = random.Random(), 0, list[int]()
     parts = on_laptop.path / "scores.csv.parts/scores"
     while killed < KILLS:
-        run = start(on_laptop, "scores.csv", 2 if killed == KILLS // 2 else 1)
+        run = start(on_laptop, "scores.csv", 3 if killed == KILLS // 2 else 2)
         until = len(list(parts.glob("*"))) + dice.randrange(20)
         while run.poll() is None and len(list(parts.glob("*"))) <= until:
             time.sleep(0.01)
@@ -62,7 +62,7 @@ def test_killed_ten_times_it_writes_the_same_bytes(on_laptop: Laptop) -> None:
         kept.append(len(list(parts.glob("*"))))
         assert not (on_laptop.path / "scores.csv").exists()
     assert kept == sorted(set(kept))  # each went on from where the last one was killed
-    last = start(on_laptop, "scores.csv", 1)
+    last = start(on_laptop, "scores.csv", 2)
     _, said = last.communicate()
     assert last.returncode == 0 and b"goes on where it stopped" in said, said
     for name in ("scores.csv", "scores.csv.errors.csv"):

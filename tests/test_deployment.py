@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from containers import BASE, Podman, Registry
+from demo import CUSTOMER
 from harness import needs, run
 from world import World
-
-from demo import CUSTOMER
 
 pytestmark = pytest.mark.slow
 

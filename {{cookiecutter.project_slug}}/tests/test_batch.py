@@ -77,7 +77,7 @@ def test_the_label_and_the_model_are_told(project: Path) -> None:
 
 def test_every_output_holds_the_same(project: Path) -> None:
     expected = run(data.HOLDOUT).astype({"score": float})
-    for out, workers in ((Path("one.parquet"), 1), (Path("folder"), 2)):
+    for out, workers in ((Path("one.parquet"), 2), (Path("folder"), 3)):
         pd.testing.assert_frame_equal(run(data.HOLDOUT, out, batch_rows=30, workers=workers), expected)
     assert len(list(Path("folder").iterdir())) == 3
 

@@ -27,7 +27,8 @@ from model.batch.scorer import Scorer, outputs, score_batch
 from model.batch.source import Source
 from model.schema import PARAMS, PATH, ModelError, load, param, read_yaml
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 32_768
+THREADS = 2  # passing texts to the model holds Python's lock, so a third thread would only wait
 WORTH = 1_000_000  # rows for which another process earns the seconds that its start takes
 BEHIND = 2  # batches that wait for each worker, so that none waits for the reader
 QUIET = 5.0  # seconds between two lines of progress in a log
@@ -81,7 +82,7 @@ def _score(scorer: Scorer, rows: Source, files: Files, batch_rows: int, workers:
     """Make the parts that are missing, and return the number of all rows."""
     expected, total, waiting = rows.rows(), 0, deque[tuple[Future[None], int]]()
     try:
-        workers = workers or min(pa.cpu_count(), expected // WORTH) or 1
+        workers = workers or min(pa.cpu_count(), max(THREADS, expected // WORTH))
         with _pool(workers) as pool, _progress(expected) as bar:
             for index, batch in enumerate(rows.batches(batch_rows)):
                 first, total = total + 1, total + batch.num_rows
@@ -102,9 +103,9 @@ def _score(scorer: Scorer, rows: Source, files: Files, batch_rows: int, workers:
 
 
 def _pool(workers: int) -> Executor:
-    """Return processes, for passing texts to the model holds Python's lock; where one will do, a thread."""
-    if workers < 2:
-        return ThreadPoolExecutor(1)
+    """Return threads as far as they help, and else processes."""
+    if workers <= THREADS:
+        return ThreadPoolExecutor(workers)
     return ProcessPoolExecutor(workers, get_context("spawn"), _follow)  # forked, Arrow's threads could hang
 
 

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -78,7 +77,7 @@ def begin(files: Files, job: dict[str, Any], *, force: bool) -> IO[str]:
 
 def write(table: pa.Table, path: Path) -> None:
     """Write a part's file, whole or not at all; its name alone tells its format."""
-    aside = path.parents[1] / f"{os.getpid()}.new"
+    aside = path.parents[1] / f"{path.parent.name}-{path.name}.new"
     if path.suffix == ".csv":
         csv.write_csv(table, aside, csv.WriteOptions(include_header=False, batch_size=WRITTEN))
     else:
