@@ -17,6 +17,7 @@ It prints three tables, and exits with 1 when a promise is broken.
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -65,6 +66,7 @@ def main() -> None:
         words = project.run("python -m model key").split()
         pinned = ("taskset", "--cpu-list", str(cores[0]))
         os.sched_setaffinity(0, {cores[1]})
+        gc.disable()  # among a million answers that are kept, a collection would stop the callers
         with served(project.path, project.env, *pinned, SERVICE_KEYS=words[words.index("digest") + 1]) as service:
             callers = Callers(service.port, words[1], row(project.path), "customer_id")
             if wrong := asyncio.run(callers.load(seconds=3)).wrong:

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     scoring.add_argument("--errors", type=Path, metavar="FILE", help="where bad rows go (default: OUT.errors.csv)")
     scoring.add_argument("--batch-rows", type=at_least_one, metavar="N", help="rows scored at a time (default: 32,768)")
     scoring.add_argument(
-        "--workers", type=at_least_one, metavar="N", help="parts scored at once (default: 2, or more for millions of rows)"
+        "--workers", type=at_least_one, metavar="N", help="parts at once (default: 2, or more for millions of rows)"
     )
     scoring.add_argument("--force", action="store_true", help="replace OUT and its errors")
     contract = command("contract", "write openapi.json, what the service promises its callers")

@@ -4,6 +4,7 @@ The service runs without pandas, so nothing here may import it at the top.
 """
 
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -113,6 +114,12 @@ class Schema(_Part):
     def categories(self) -> list[str]:
         """The columns of the model's input `categories`, in its order."""
         return [name for name, column in self.columns.items() if column.type == "category"]
+
+    @cached_property
+    def fields(self) -> tuple[list[str], list[str]]:
+        """What `row_model` calls the columns of `numbers` and those of `categories`."""
+        called = {name: f"c{i}" for i, name in enumerate(self.columns)}
+        return [called[name] for name in self.numbers], [called[name] for name in self.categories]
 
     def row_model(self, *, unknown_is_missing: bool = False) -> type[BaseModel]:
         """Return the type of a request's record: `c0` is the first column, which callers know by its own name.

@@ -71,20 +71,25 @@ def from_frame(schema: Schema, frame: "pd.DataFrame") -> Matrices:
     if lacking := [name for name in schema.columns if name not in frame]:
         raise ModelError(f"the rows have no column {lacking[0]!r}, which schema.yaml lists")
     numbers = [typed_numbers(frame[name], schema.columns[name].type) for name in schema.numbers]
-    return stack(numbers, [_categories(frame[name]) for name in schema.categories])
+    categories = [_categories(frame[name]) for name in schema.categories]
+    count = len(frame)
+    return stack(
+        np.array(numbers, np.float64).reshape(len(numbers), count).T,
+        np.array(categories, object).reshape(len(categories), count).T,
+    )
 
 
 def from_records(schema: Schema, records: Sequence[BaseModel]) -> Matrices:
     """Return the same inputs for n records of `Schema.row_model`."""
     rows = [record.__dict__ for record in records]
-    kinds = [(f"c{i}", column.type) for i, column in enumerate(schema.columns.values())]
-    numbers = [
-        [_days(row[field]) for row in rows] if kind == "date" else [row[field] for row in rows]  # None becomes NaN
-        for field, kind in kinds
-        if kind != "category"
-    ]
-    categories = [[row[field] or "" for row in rows] for field, kind in kinds if kind == "category"]
-    return stack(numbers, categories)
+    numeric, textual = schema.fields
+    numbers = [row[field] for row in rows for field in numeric]  # None becomes NaN
+    numbers = [_days(value) if isinstance(value, date) else value for value in numbers]
+    categories = [row[field] or "" for row in rows for field in textual]
+    return stack(
+        np.array(numbers, np.float64).reshape(len(rows), len(numeric)),
+        np.array(categories, object).reshape(len(rows), len(textual)),
+    )
 
 
 def open_model(path: Path = MODEL) -> Model:
@@ -130,14 +135,14 @@ def reference(model: Model) -> dict[str, Any]:
     return dict(json.loads(noted))
 
 
-def stack(numbers: list[Any], categories: list[Any]) -> Matrices:
-    """Turn columns into matrices; float64 first, so that a frame and a record round to float32 alike."""
+def stack(numbers: NDArray[np.float64], categories: NDArray[Any]) -> Matrices:
+    """Return matrices as the model's inputs; float64 first, so that a frame and a record round to float32 alike."""
     matrices: Matrices = {}
-    if numbers:
+    if numbers.shape[1]:
         with np.errstate(over="ignore"):  # infinity then, which the caller sees in the score
-            matrices["numbers"] = np.array(numbers, np.float64).T.astype(np.float32)
-    if categories:
-        matrices["categories"] = np.array(categories, object).T
+            matrices["numbers"] = numbers.astype(np.float32)
+    if categories.shape[1]:
+        matrices["categories"] = categories
     return matrices
 
 
