@@ -156,7 +156,7 @@ def read_yaml(path: Path) -> Any:
         ModelError: there is no such file, or it is not YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # ten times as fast as the other
     except FileNotFoundError:
         raise ModelError(f"there is no {path} here: run this from the root of the project") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -6,6 +6,7 @@ The service runs without pandas, and with ONNX without scikit-learn, so nothing 
 import json
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -108,8 +109,9 @@ def open_model(path: Path = MODEL) -> Model:
         raise ModelError(f"{path} is not a model that can be opened: {cause(error)}") from None
 
 
+@cache
 def load(content: bytes) -> Model:
-    """Open a model file's content, which tells its format.
+    """Open a model file's content, which tells its format; once for each content.
 
     Raises:
         ModelError: a skops file holds a type that is not trusted, or this environment can't open one.

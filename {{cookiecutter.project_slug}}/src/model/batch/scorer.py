@@ -1,6 +1,5 @@
 """From a batch of rows to their scores: a pure function, which runs wherever its arguments can be sent."""
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +44,7 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.T
     """
     schema, count = scorer.schema, batch.num_rows
     inputs, faults = check(schema, batch, reject_unknown=scorer.reject_unknown)
-    scores = _scores(_opened(scorer.model), inputs, count)  # of bad rows too: a batch is scored as it came
+    scores = _scores(score.load(scorer.model), inputs, count)  # of bad rows too: a batch is scored as it came
     rows = pa.array(np.arange(first, first + count))
     ids = texts(batch[schema.id] if schema.id else rows)
     if schema.id and ids.null_count:
@@ -87,8 +86,3 @@ def _errors(batch: pa.RecordBatch, rows: pa.Array, ids: pa.Array, faults: list[F
         name, why = (pa.repeat(pa.scalar(text, TEXT), count) for text in (column, reason))
         parts.append(pa.table([rows.filter(mask), ids.filter(mask), name, values, why], schema=ERRORS))
     return pa.concat_tables(parts).sort_by("row")
-
-
-@cache
-def _opened(model: bytes) -> score.Model:
-    return score.load(model)
