@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from gitops.git import git
+from gitops.git import paths
 from gitops.project import Project, locked, md5
 from gitops.shell import Stop, run
 
@@ -30,7 +30,7 @@ EXPORT = (
 
 def identity(project: Project) -> str:
     """Return the SHA-256 of what a release holds: each named file, the locked serving environment, and `deploy/`."""
-    deploy = git("ls-files", *MANIFESTS).splitlines()
+    deploy = paths("ls-files", *MANIFESTS)
     named = sorted({*project.bento_files, *deploy} - {project.model})
     _present(named)
     parts = [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in named]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from gitops.git import git, show
+from gitops.git import git, paths, show
 from gitops.project import Project
 from gitops.review import contract
 from gitops.review.verdict import FACTORY
@@ -36,7 +36,7 @@ def since(base: str, project: Project) -> dict[str, Any]:
         "stages": _stages(show(base, "dvc.lock"), _text("dvc.lock")),
         "contract": {"change": change, "breaks": breaks},
         "gates_changed": show(base, "gates.yaml") not in (None, _text("gates.yaml")),
-        "factory_changed": git("diff", "--name-only", base, "--", *FACTORY).splitlines(),
+        "factory_changed": paths("diff", "--name-only", base, "--", *FACTORY),
     }
 
 
