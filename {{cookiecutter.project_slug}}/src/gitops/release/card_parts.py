@@ -5,13 +5,14 @@ from typing import Any
 
 import pandas as pd
 
-from gitops import gates
-from gitops.document import Block, Bullets, Fold, Footer, Paragraph, Said, Table, Text
+from gitops.document import Block, Bullets, Fold, Footer, Paragraph, Table, Text
+from gitops.document import Untrusted as Said
+from gitops.gates import Gates
 from gitops.goal import Goal
 from gitops.project import Project, locked, md5
 from gitops.prose import prose
 from gitops.review import drift
-from gitops.review.changes import flatten
+from gitops.review.state import flatten
 from gitops.shell import Stop
 
 MEANING = {
@@ -63,7 +64,7 @@ def _floor(row: dict[str, Any]) -> Text:
     return ["–" if row["floor"] is None else f"{'≥' if row['more_is_better'] else '≤'} {row['floor']:g}"]
 
 
-def weakness(aim: Goal, segments: list[dict[str, Any]], raw: dict[str, Any], said: list[str]) -> list[Block]:
+def weakness(aim: Goal, segments: list[dict[str, Any]], gates: Gates, said: list[str]) -> list[Block]:
     """Return the segments, weakest first, then what these rows can't tell and what the review said."""
     limits: list[Text] = [[Said(sentence)] for sentence in said]
     if small := [row for row in segments if not row["judged"]]:
@@ -74,7 +75,7 @@ def weakness(aim: Goal, segments: list[dict[str, Any]], raw: dict[str, Any], sai
     cells: list[list[Text]] = [
         [[Said(row["name"])], [f"{row['rows']:,}"], [_number(row["value"])], [_interval(row)]] for row in segments
     ]
-    metric = gates.check(raw).segments["metric"]
+    metric = gates.segments.metric
     what = f": {_meaning(metric, aim)}" if metric in MEANING else ""
     head = ["segment, weakest first", "rows", "value", "95 % interval"]
     intro = Paragraph([Said(metric), f" inside each segment{what}."])

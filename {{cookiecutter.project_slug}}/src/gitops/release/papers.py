@@ -25,12 +25,12 @@ def write(project: Project, release: Release, last: Release | None, out: Path) -
     """
     rows = quality.table(project, gates.read(Path("gates.yaml").read_text()))
     summary = card.summary(goal.load(), rows)
-    found = notes.assess(project, release.commit, last)
-    said = [*found["reasons"], *found["warnings"]]
+    found = notes.review_release(project, release.commit, last)
+    said = [*found.conclusion.reasons, *found.conclusion.warnings]
     out.mkdir(parents=True, exist_ok=True)
     texts = {
         "model-card.md": card.card(project, release.version, release.commit, said),
-        "report.html": page.page(found),
+        "report.html": page.html_page(found),
         sbom.NAME: sbom.sbom(project, release),
     }
     for name, text in texts.items():

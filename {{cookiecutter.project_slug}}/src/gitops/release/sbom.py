@@ -16,7 +16,7 @@ import yaml
 from gitops.git import git
 from gitops.project import Project, locked
 from gitops.release.bento import EXPORT
-from gitops.review.changes import flatten
+from gitops.review.state import flatten
 from gitops.shell import Stop, attempt, run, say
 from gitops.tags import Release
 

@@ -1,6 +1,7 @@
 """Run a project's own `score` command: the one way in which a model meets rows here."""
 
 import json
+import math
 import os
 import re
 import shlex
@@ -13,15 +14,18 @@ import pandas as pd
 from gitops.shell import attempt
 
 
-class Unscored(Exception):
-    """The command failed; the text is the last line of what it said."""
+class ScoringFailed(Exception):
+    """The command failed; the message is the last line of what it printed."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's `predictions` (`id`, `truth`, `score`) and, where it told, the 95th percentile of one prediction.
+    """What a model said of some rows, and of itself.
 
-    `format` is its own word for its file, if that is one plain word.
+    Attributes:
+        predictions: columns `id`, `truth` and `score`, [rows].
+        p95_ms: the 95th percentile of one prediction, in milliseconds; None where the model did not tell.
+        format: its own word for its file; None unless that is one plain word.
     """
 
     predictions: pd.DataFrame
@@ -29,7 +33,7 @@ class Scored:
     format: str | None
 
 
-def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
+def run_score_command(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
     """Let the model in `tree` score a Parquet file of rows.
 
     Args:
@@ -40,7 +44,7 @@ def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scor
         python: the interpreter, in words, that has that checkout's dependencies.
 
     Raises:
-        Unscored: its code does not take these rows, or leaves no predictions.
+        ScoringFailed: its code does not take these rows, or leaves no predictions.
     """
     # The tree's package goes ahead of ours; its environment is not ours.
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
@@ -51,19 +55,19 @@ def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scor
         words = [word.format_map(places) for word in shlex.split(command)]
         done = attempt(*python, *words[1:], cwd=tree, env=env)
         if done.returncode:
-            raise Unscored((done.stderr.strip() or "no message").splitlines()[-1])
+            raise ScoringFailed((done.stderr.strip() or "no message").splitlines()[-1])
         try:
-            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], *_told(timing))
+            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], *_self_description(timing))
         except (OSError, ValueError, KeyError):
-            raise Unscored("it left no table with id, truth and score") from None
+            raise ScoringFailed("it left no table with id, truth and score") from None
 
 
-def _told(timing: Path) -> tuple[float | None, str | None]:
+def _self_description(timing: Path) -> tuple[float | None, str | None]:
     """Return what the model says of itself, as far as it makes sense: its time for one prediction, and its format."""
     try:
-        told = json.loads(timing.read_text())
-        word = told.get("format")
+        given = json.loads(timing.read_text())
+        milliseconds, word = float(given["p95_ms"]), given.get("format")
         plain = isinstance(word, str) and re.fullmatch(r"[a-z][a-z0-9]{0,15}", word)
-        return float(told["p95_ms"]), word if plain else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return milliseconds if math.isfinite(milliseconds) else None, word if plain else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None, None
