@@ -14,7 +14,7 @@ from gitops import description
 from gitops.document import clean
 from gitops.git import git, show
 from gitops.project import Project, locked, md5
-from gitops.release import bento, sample
+from gitops.release import bento
 from gitops.shell import Stop, attempt, dvc, say, stream
 
 ENVIRONMENT = Path(".venv-serve")  # kept: a second check finds it ready
@@ -46,6 +46,8 @@ def check(project: Project) -> None:
     Raises:
         Stop: the environment can't be made, the probe fails, or its scores are others than the reviewed ones.
     """
+    from gitops.release import sample  # pandas: slow to import, and most pull requests change no model
+
     say("› opening the model with the `serve` group alone")
     sent = sample.records(project, description.load(project))
     with TemporaryDirectory() as folder:

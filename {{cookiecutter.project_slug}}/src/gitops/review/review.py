@@ -9,6 +9,7 @@ from typing import Any
 from gitops import gates, goal, lock, store
 from gitops.git import git, show
 from gitops.project import Project, load, locked
+from gitops.release import serve_check
 from gitops.review import baseline, budgets, changes, page, report
 from gitops.review.tables import BLOCKING
 from gitops.shell import Stop, attempt, dvc, say, stream
@@ -54,7 +55,8 @@ def review(base: str | None, out: Path) -> int:
         takes = found.pop("takes")
         takes["challenger"]["training_seconds"] = seconds
         result |= found | {"budgets": budgets.rows(checked.budgets, **takes)}
-    result["claims"] = [*result["claims"], *goal.doubts()]
+    said = [*result["claims"], *goal.doubts(project), *serve_check.faults(project, base)]
+    result["claims"] = list(dict.fromkeys(said))
     result |= conclude(result)
     _write(result, out)
     return 0
