@@ -32,7 +32,7 @@ INSIDE = {
 RELEASE = "python -m gitops release"
 SERVED = """
 import json, pandas, starlette.testclient
-from model.service import Model
+from serving.service import Model
 rows = pandas.read_parquet("ROWS").drop(columns="churn")
 with starlette.testclient.TestClient(Model.to_asgi()) as client:
     answer = client.post("/predict", json={"records": json.loads(rows.head(200).to_json(orient="records"))})

@@ -21,8 +21,8 @@ class NoPandas:  # the service has none
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoPandas())
 from starlette.testclient import TestClient
-from model.predict import predictor
-from model.service import Model
+from serving.api.predict import predictor
+from serving.service import Model
 records = json.load(open("records.json"))
 with TestClient(Model.to_asgi()) as client:
     assert predictor().ready()

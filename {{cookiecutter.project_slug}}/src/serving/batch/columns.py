@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from model import score
-from model.schema import Column, ModelError, Schema
+from serving.rows.errors import ModelError
+from serving.rows.matrices import Matrices, typed_numbers
+from serving.rows.schema import Column, Schema
 
 Mask = NDArray[np.bool_]
 
@@ -24,7 +25,7 @@ class Fault(NamedTuple):
     rows: Mask
 
 
-def check(schema: Schema, batch: pa.RecordBatch, *, reject_unknown: bool) -> tuple[score.Matrices, list[Fault]]:
+def check(schema: Schema, batch: pa.RecordBatch, *, reject_unknown: bool) -> tuple[Matrices, list[Fault]]:
     """Return the model's inputs for n rows, the bad ones among them, and what is wrong.
 
     A category that schema.yaml doesn't list is a fault with `reject_unknown`, and else a missing value.
@@ -121,10 +122,10 @@ def _parsed(kind: str, cells: list[str]) -> tuple[NDArray[np.float64], Mask]:
     """Return the numbers that texts stand for, as in the training table, and which stand for none."""
     import pandas as pd
 
-    from model.table import parse, present  # slow to import, and typed files do without
+    from serving.rows.table import parse, present  # slow to import, and typed files do without
 
     column = pd.Series(cells, dtype="str")
-    values = score.typed_numbers(parse(kind, column), kind)
+    values = typed_numbers(parse(kind, column), kind)
     return values, np.isnan(values) & present(column, kind).notna().to_numpy()
 
 

@@ -1,62 +1,25 @@
-"""From rows to scores: the model's two input matrices, and the model file. Training, evaluation and service pass here.
+"""From rows to the model's two input matrices: one path for training, evaluation, service and batch.
 
-The service runs without pandas, and with ONNX without scikit-learn, so nothing here may import them at the top.
+The service runs without pandas, so nothing here may import it at the top.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import date
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from model.schema import ModelError, Schema, cause
+from serving.rows.errors import ModelError
+from serving.rows.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MODEL = Path("build/model.bin")
-SKOPS = b"PK"  # how a skops file starts: it is a zip archive
 EPOCH = date(1970, 1, 1).toordinal()
 
 Matrices = dict[str, NDArray[Any]]
-
-
-class Model(Protocol):
-    """An open model file; `format` is `onnx` or `skops`."""
-
-    format: str
-
-    def score(self, matrices: Matrices) -> NDArray[np.float64]:
-        """Return a score for each row, [n]: the positive value's probability, or the predicted number."""
-
-    def noted(self) -> str | None:
-        """Return what training noted in the file, as JSON."""
-
-
-class OnnxModel:
-    """An ONNX file, on one thread: a service's parallelism is its processes."""
-
-    format = "onnx"
-
-    def __init__(self, content: bytes) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self.last = self.session.get_outputs()[-1].name  # a classifier's first output are its labels
-
-    def score(self, matrices: Matrices) -> NDArray[np.float64]:
-        scores: NDArray[np.float64] = self.session.run([self.last], matrices)[0][:, -1].astype(np.float64)
-        return scores
-
-    def noted(self) -> str | None:
-        note: str | None = self.session.get_modelmeta().custom_metadata_map.get("reference")
-        return note
 
 
 def from_frame(schema: Schema, frame: "pd.DataFrame") -> Matrices:
@@ -93,48 +56,12 @@ def from_records(schema: Schema, records: Sequence[BaseModel]) -> Matrices:
     )
 
 
-def open_model(path: Path = MODEL) -> Model:
-    """Open the model file.
+def named(schema: Schema, matrices: Matrices) -> "pd.DataFrame":
+    """Return the inputs of n rows as a data frame with the columns' names: the values that the service will see."""
+    import pandas as pd
 
-    Raises:
-        ModelError: there is no such file, or it is not a model.
-    """
-    try:
-        return load(path.read_bytes())
-    except FileNotFoundError:
-        raise ModelError(f"there is no {path}: `uv run dvc repro` trains it, `uv run dvc pull` brings it") from None
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
-    except Exception as error:  # those of onnxruntime and skops have no common class
-        raise ModelError(f"{path} is not a model that can be opened: {cause(error)}") from None
-
-
-@cache
-def load(content: bytes) -> Model:
-    """Open a model file's content, which tells its format; once for each content.
-
-    Raises:
-        ModelError: a skops file holds a type that is not trusted, or this environment can't open one.
-    """
-    if not content.startswith(SKOPS):
-        return OnnxModel(content)
-    try:
-        from model.skops_model import SkopsModel
-    except ImportError as error:
-        raise ModelError(f"a skops file needs {error.name}: the `serve` group in pyproject.toml says how") from None
-    return SkopsModel(content)
-
-
-def reference(model: Model) -> dict[str, Any]:
-    """Return what training noted in the model file: each column's `typical` value and the scores' `deciles`.
-
-    Raises:
-        ModelError: it noted nothing.
-    """
-    noted = model.noted()
-    if noted is None:
-        raise ModelError("the model file holds no `reference`, which `train` writes into it: run `uv run dvc repro`")
-    return dict(json.loads(noted))
+    names = {"numbers": schema.numbers, "categories": schema.categories}
+    return pd.concat([pd.DataFrame(x, columns=names[kind]) for kind, x in matrices.items()], axis=1)
 
 
 def stack(numbers: NDArray[np.float64], categories: NDArray[Any]) -> Matrices:

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,8 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from serving.rows.errors import ModelError
+from serving.rows.parameters import read_yaml
+
 PATH = Path("schema.yaml")
-PARAMS = Path("params.yaml")
 # What a request may hold where schema.yaml has no limit: an integer that every JSON reader keeps exact, and a number
 # that a model can add and multiply without leaving float32.
 WIDEST = {"integer": 2**53 - 1, "number": 1e30}
@@ -35,15 +36,6 @@ def _whole(value: Any) -> Any:
 WHOLE = BeforeValidator(_whole)
 # column type -> Python type in a request
 TYPES: dict[str, Any] = {"number": float, "integer": int, "boolean": bool, "date": date, "category": str}
-
-
-class ModelError(Exception):
-    """What is wrong and how to mend it, in one plain sentence."""
-
-
-def cause(error: Exception) -> str:
-    """Return the beginning of another library's error, on one line, for the end of such a sentence."""
-    return "".join(c for c in " ".join(str(error).split())[:300] if c.isprintable())
 
 
 class _Part(BaseModel):
@@ -149,21 +141,7 @@ def _field(name: str, column: Column, unknown_is_missing: bool) -> tuple[Any, An
     return (kind | None, Field(alias=name, default=None)) if column.nullable else (kind, Field(alias=name))
 
 
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
-
-    Raises:
-        ModelError: there is no such file, or it is not YAML.
-    """
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # ten times as fast as the other
-    except FileNotFoundError:
-        raise ModelError(f"there is no {path} here: run this from the root of the project") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid YAML: {cause(error)}") from None
-
-
-def load(path: Path = PATH) -> Schema:
+def load_schema(path: Path = PATH) -> Schema:
     """Read schema.yaml.
 
     Raises:
@@ -175,17 +153,3 @@ def load(path: Path = PATH) -> Schema:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ModelError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
-
-
-def param(name: str) -> Any:
-    """Return one value of params.yaml by its dotted name, such as `split.holdout`.
-
-    Raises:
-        ModelError: the file or the value is missing.
-    """
-    value = read_yaml(PARAMS)
-    for key in name.split("."):
-        if not isinstance(value, dict) or key not in value:
-            raise ModelError(f"{PARAMS} has no {name}, which the code reads: add it")
-        value = value[key]
-    return value

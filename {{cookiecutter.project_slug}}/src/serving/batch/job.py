@@ -20,12 +20,14 @@ from typing import TextIO
 import pyarrow as pa
 from tqdm import tqdm
 
-from model import score
-from model.batch.parts import Files, begin, publish, write
-from model.batch.remote import Remote
-from model.batch.scorer import Scorer, outputs, score_batch
-from model.batch.source import Source
-from model.schema import PARAMS, PATH, ModelError, load, param, read_yaml
+from serving.batch.parts import Files, begin, publish, write
+from serving.batch.remote import Remote
+from serving.batch.scorer import Scorer, outputs, score_batch
+from serving.batch.source import Source
+from serving.model_file.opening import MODEL, open_model
+from serving.rows.errors import ModelError
+from serving.rows.parameters import PARAMS, param, read_yaml
+from serving.rows.schema import PATH, load_schema
 
 BATCH_ROWS = 32_768
 THREADS = 2  # passing texts to the model holds Python's lock, so a third thread would only wait
@@ -66,9 +68,9 @@ def _files(target: str, errors: Path | None) -> Files:
 
 
 def _scorer() -> Scorer:
-    schema = load()
-    score.open_model()  # says what is wrong with it
-    content = score.MODEL.read_bytes()
+    schema = load_schema()
+    open_model()  # says what is wrong with it
+    content = MODEL.read_bytes()
     threshold = float(param("threshold")) if schema.target.task == "binary" else 0.0
     policy = (read_yaml(PARAMS).get("service") or {}).get("unknown_category", "reject")
     return Scorer(schema, content, _md5(content), threshold, policy == "reject")

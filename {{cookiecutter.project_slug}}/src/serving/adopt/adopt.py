@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from model.data import CSV
-from model.infer import infer
-from model.schema import PARAMS, PATH, ModelError, Schema
-from model.table import read_csv, typed
+from serving.adopt.roles import infer
+from serving.rows.errors import ModelError
+from serving.rows.parameters import PARAMS
+from serving.rows.schema import PATH, Schema
+from serving.rows.table import read_csv, typed
 
+CSV = Path("data/table.csv")
 GATES = Path("gates.yaml")
 
 SCHEMA_HEAD = """\

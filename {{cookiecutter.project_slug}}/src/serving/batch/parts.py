@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from model.batch.remote import Remote
-from model.batch.scorer import ERRORS
-from model.schema import ModelError
+from serving.batch.remote import Remote
+from serving.batch.scorer import ERRORS
+from serving.rows.errors import ModelError
 
 WRITTEN = 16_384  # rows that become text at a time; Arrow's 1,024 take a fifth longer
 

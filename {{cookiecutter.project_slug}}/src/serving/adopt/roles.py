@@ -5,8 +5,9 @@ from difflib import get_close_matches
 
 import pandas as pd
 
-from model.schema import Column, ModelError, Schema, Target
-from model.table import parse, present
+from serving.rows.errors import ModelError
+from serving.rows.schema import Column, Schema, Target
+from serving.rows.table import parse, present
 
 MOST_CATEGORIES = 50
 POSITIVE = {"yes", "y", "true", "t", "1", "1.0"}

@@ -1,26 +1,23 @@
 """A skops file: the fitted pipeline itself, for steps that have no ONNX form.
 
 Unlike a pickle it names all that it loads, and what comes from elsewhere than the listed packages is refused.
-The service runs without pandas, so nothing here may import it: the pipeline gets one array, and columns by position.
+The pipeline gets a data frame with the columns' names, as in training: a service of this format carries pandas.
 """
 
 import os
-import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the import below: trees on two threads wait for each other
 
 import numpy as np
+import pandas as pd
 import skops.io
 from numpy.typing import NDArray
 
-from model.schema import ModelError, cause
-from model.score import Matrices
+from serving.rows.errors import ModelError, cause
+from serving.rows.matrices import Matrices
 
 TRUSTED = ("sklearn.", "numpy.", "scipy.", "model.")
 AT_ONCE = 4096  # rows: bounds the memory, since an array of both numbers and texts holds objects
-
-# `train` fits with a table, whose columns have names that nobody uses.
-warnings.filterwarnings("ignore", "X does not have valid feature names")
 
 
 class SkopsModel:
@@ -36,8 +33,9 @@ class SkopsModel:
         types = skops.io.get_untrusted_types(data=content)
         if foreign := [name for name in types if not name.startswith(TRUSTED)]:
             raise ModelError(f"it holds a {foreign[0]}, and only {', '.join(TRUSTED)} are trusted: train without it")
+        self._own = sorted({name.rpartition(".")[0] for name in types if name.startswith("model.")})
         held = skops.io.loads(content, trusted=types)
-        self.pipeline, self._noted = held["pipeline"], held["reference"]
+        self.pipeline, self.columns, self._noted = held["pipeline"], held["columns"], held["reference"]
 
     def score(self, matrices: Matrices) -> NDArray[np.float64]:
         """Return a score for each row, [n]; NaN where a number is infinite, which scikit-learn would refuse.
@@ -55,7 +53,7 @@ class SkopsModel:
             if part.dtype != object and (odd := np.isinf(part)).any():
                 infinite |= odd.any(axis=1)
                 parts[j] = np.where(odd, 0, part)
-        rows = np.concatenate(parts, axis=1)
+        rows = pd.concat([pd.DataFrame(part) for part in parts], axis=1).set_axis(self.columns, axis=1)
         try:
             if hasattr(self.pipeline, "predict_proba"):
                 scores = self.pipeline.predict_proba(rows)[:, 1]
@@ -69,3 +67,7 @@ class SkopsModel:
         """Return what training noted in the file, as JSON."""
         note: str | None = self._noted
         return note
+
+    def code(self) -> list[str]:
+        """Return the modules of this project that the file's types come from."""
+        return self._own

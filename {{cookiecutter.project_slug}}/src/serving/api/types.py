@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
-from model.schema import PARAMS, WHOLE, ModelError, load, param
+from serving.rows.errors import ModelError
+from serving.rows.parameters import PARAMS, param
+from serving.rows.schema import WHOLE, load_schema
 
-SCHEMA = load()
+SCHEMA = load_schema()
 BINARY = SCHEMA.target.task == "binary"
 LABELS = (SCHEMA.target.negative, SCHEMA.target.positive)
 POLICY = param("service.unknown_category")

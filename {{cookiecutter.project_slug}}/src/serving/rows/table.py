@@ -9,7 +9,8 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 from pyarrow import ArrowInvalid, csv, string
 
-from model.schema import Column, ModelError, Schema, cause
+from serving.rows.errors import ModelError, cause
+from serving.rows.schema import Column, Schema
 
 MISSING = {"", "?", "-", "na", "n/a", "nan", "none", "null"}  # in lower case; in a category only "" is missing
 BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from model.schema import Column, ModelError, load
+from serving.rows.errors import ModelError
+from serving.rows.schema import Column, load_schema
 
 PATH = Path("openapi.json")
 PAGE = Path("docs/api.md")  # for the callers' developers; its one JSON block is a request that fits
@@ -40,7 +41,7 @@ def contract(*, check: bool) -> None:
 
 def example() -> dict[str, Any]:
     """Return a request that the service takes, whatever schema.yaml says."""
-    schema = load()
+    schema = load_schema()
     record = {name: _value(column) for name, column in schema.columns.items()}
     return {"records": [({schema.id: "A-1"} if schema.id else {}) | record], "reasons": min(3, len(record))}
 
@@ -60,7 +61,7 @@ def _value(column: Column) -> Any:
 
 def render() -> str:
     """Return the OpenAPI document of the one route, from the types that check the requests."""
-    from model.api import Error, Predictions, Query
+    from serving.api.types import Error, Predictions, Query
 
     used = models_json_schema(
         [(Query, "validation"), (Predictions, "serialization"), (Error, "serialization")],

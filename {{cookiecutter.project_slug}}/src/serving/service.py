@@ -7,11 +7,11 @@ import gc
 
 import bentoml
 
-from model.api import Predictions, Query
-from model.auth import Guard
-from model.observe import Meter
-from model.predict import predictor
-from model.route import Route
+from serving.api.auth import Guard
+from serving.api.observe import Meter
+from serving.api.predict import predictor
+from serving.api.route import Route
+from serving.api.types import Predictions, Query
 
 
 # Tracing and the access log would cost half of the throughput; errors are logged all the same. BentoML's own metrics

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model.observe import refuse
+from serving.api.observe import refuse
 
 HEALTH = ("/livez", "/readyz", "/healthz")
 PAGES = {"metrics": ("/metrics",), "docs": ("/", "/docs.json", "/schema.json")}

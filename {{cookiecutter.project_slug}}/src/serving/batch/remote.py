@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from model.schema import ModelError, cause
+from serving.rows.errors import ModelError, cause
 
 
 class Remote:

@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv, dataset, fs
 
-from model.batch import rows_csv
-from model.batch.remote import shown, unreachable
-from model.batch.rows_csv import MALFORMED
-from model.schema import ModelError, Schema, cause
+from serving.batch import rows_csv
+from serving.batch.remote import shown, unreachable
+from serving.batch.rows_csv import MALFORMED
+from serving.rows.errors import ModelError, cause
+from serving.rows.schema import Schema
 
 FORMATS = {".csv", ".parquet"}
 

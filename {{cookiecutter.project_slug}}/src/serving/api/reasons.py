@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from model import score
-from model.schema import Schema
+from serving.model_file.opening import Model
+from serving.rows.matrices import Matrices, from_records
+from serving.rows.schema import Schema
 
 AT_ONCE = 10_000  # rows scored in one call: bounds the memory that a wide table's many copies take
 SMALLEST = 1e-5  # of an effect worth a reason; float32 is hardly finer
@@ -25,25 +26,25 @@ EDGE = 1e-7  # a probability of 0 or 1 has no log-odds
 class Explainer:
     """Gives reasons for one model's scores; `typical` maps each column to a value."""
 
-    def __init__(self, model: score.Model, schema: Schema, typical: dict[str, Any]) -> None:
+    def __init__(self, model: Model, schema: Schema, typical: dict[str, Any]) -> None:
         self.model, self.typical = model, typical
         self.binary = schema.target.task == "binary"
         self.columns = [*schema.numbers, *schema.categories]  # in the order of the matrices
         self.places = {name: f"c{i}" for i, name in enumerate(schema.columns)}
         self.schema = schema
         row = json.dumps(typical | ({schema.id: "-"} if schema.id else {}))
-        self.usual = score.from_records(schema, [schema.row_model().model_validate_json(row)])
+        self.usual = from_records(schema, [schema.row_model().model_validate_json(row)])
 
     def explain(self, records: Sequence[BaseModel], most: int) -> Iterator[list[dict[str, Any]]]:
         """Yield up to `most` reasons for each record, as `api.Reason`, the strongest first."""
         step = max(1, AT_ONCE // len(self.columns))
         for start in range(0, len(records), step):
             part = records[start : start + step]
-            for record, effects in zip(part, self.effects(score.from_records(self.schema, part)), strict=True):
+            for record, effects in zip(part, self.effects(from_records(self.schema, part)), strict=True):
                 strongest = np.argsort(-np.abs(effects), kind="stable")[:most]
                 yield [self._reason(record, j, float(effects[j])) for j in strongest if abs(effects[j]) > SMALLEST]
 
-    def effects(self, matrices: score.Matrices) -> NDArray[np.float64]:
+    def effects(self, matrices: Matrices) -> NDArray[np.float64]:
         """Return how far each of p columns moves n scores away from where its typical value has them, [n, p].
 
         Positive means that the row's own value raises the score.

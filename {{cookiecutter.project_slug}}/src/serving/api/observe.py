@@ -18,7 +18,9 @@ from pydantic_core import to_json
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model.schema import PARAMS, ModelError, Schema, param
+from serving.rows.errors import ModelError
+from serving.rows.parameters import PARAMS, param
+from serving.rows.schema import Schema
 
 FIELDS = ("time", "model_version", "id", "score", "label")
 TENTHS = tuple(i / 10 for i in range(1, 11))

@@ -7,11 +7,12 @@ from typing import Any
 import bentoml
 import numpy as np
 
-from model import score
-from model.api import BINARY, LABELS, SCHEMA, Query
-from model.observe import RECORDS, TENTHS, PredictionLog, score_histogram
-from model.reasons import Explainer
-from model.schema import param
+from serving.api.observe import RECORDS, TENTHS, PredictionLog, score_histogram
+from serving.api.reasons import Explainer
+from serving.api.types import BINARY, LABELS, SCHEMA, Query
+from serving.model_file.opening import open_model, reference
+from serving.rows.matrices import from_records
+from serving.rows.parameters import param
 
 
 class Unscorable(Exception):
@@ -26,11 +27,11 @@ class Predictor:
     """The model file, open, and what goes with it."""
 
     def __init__(self) -> None:
-        self.model = score.open_model()
+        self.model = open_model()
         self.threshold = float(param("threshold")) if BINARY else 0.0
         version = bentoml.server_context.bento_version
         self.version = "dev" if version in (None, "", "not available") else version
-        noted = score.reference(self.model)
+        noted = reference(self.model)
         self.explainer = Explainer(self.model, SCHEMA, noted["typical"])
         self.histogram = score_histogram(TENTHS if BINARY else tuple(noted["deciles"]))
         self.log = PredictionLog(SCHEMA)
@@ -42,7 +43,7 @@ class Predictor:
             Unscorable: a score is not finite.
         """
         records = query.records
-        scores = self.model.score(score.from_records(SCHEMA, records)).tolist()
+        scores = self.model.score(from_records(SCHEMA, records)).tolist()
         for i, value in enumerate(scores):
             if not math.isfinite(value):
                 raise Unscorable(i)

@@ -17,11 +17,11 @@ from pydantic_core import to_json
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model import contract
-from model.api import Query
-from model.observe import exposition, refuse
-from model.predict import Unscorable, predictor
-from model.schema import param
+from serving.api import contract
+from serving.api.observe import exposition, refuse
+from serving.api.predict import Unscorable, predictor
+from serving.api.types import Query
+from serving.rows.parameters import param
 
 MOST_BYTES = int(param("service.max_bytes"))
 PATIENCE = 10.0  # seconds for a body to arrive

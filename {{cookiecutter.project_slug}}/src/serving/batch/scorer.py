@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from model import score
-from model.batch.columns import Fault, check, texts
-from model.batch.rows_csv import MALFORMED
-from model.schema import Schema
+from serving.batch.columns import Fault, check, texts
+from serving.batch.rows_csv import MALFORMED
+from serving.model_file.opening import Model, load_model
+from serving.rows.matrices import Matrices
+from serving.rows.schema import Schema
 
 SLICE = 4096
 TEXT = pa.large_string()
@@ -44,7 +45,7 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.T
     """
     schema, count = scorer.schema, batch.num_rows
     inputs, faults = check(schema, batch, reject_unknown=scorer.reject_unknown)
-    scores = _scores(score.load(scorer.model), inputs, count)  # of bad rows too: a batch is scored as it came
+    scores = _scores(load_model(scorer.model), inputs, count)  # of bad rows too: a batch is scored as it came
     rows = pa.array(np.arange(first, first + count))
     ids = texts(batch[schema.id] if schema.id else rows)
     if schema.id and ids.null_count:
@@ -63,7 +64,7 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.T
     return (table if good.all() else table.filter(pa.array(good))), _errors(batch, rows, ids, faults)
 
 
-def _scores(model: score.Model, inputs: score.Matrices, count: int) -> NDArray[np.float64]:
+def _scores(model: Model, inputs: Matrices, count: int) -> NDArray[np.float64]:
     """Score a few thousand rows at a time: what the model computes in between then stays in the processor's cache."""
     slices = [slice(i, i + SLICE) for i in range(0, count, SLICE)]
     return np.concatenate([model.score({name: x[rows] for name, x in inputs.items()}) for rows in slices])
