@@ -58,7 +58,10 @@ def test_the_factory_serves_a_model_that_it_has_never_seen(on_laptop: Laptop) ->
     with tarfile.open(on_laptop.path / "dist/churn-model-1.0.0.bento") as bento:
         names = {member.name.removeprefix("./") for member in bento.getmembers() if member.isfile()}
     code = {f"src/scorecard/{name}.py" for name in ("__init__", "core", "service", "probe")}
-    assert {name for name in names if name.startswith("src/")} == code | {"src/build/scorecard.json", "src/bentofile.yaml"}, "what trains is not in it"
+    assert {name for name in names if name.startswith("src/")} == code | {
+        "src/build/scorecard.json",
+        "src/bentofile.yaml",
+    }, "what trains is not in it"
     assert on_laptop.run("python -m gitops verify 1.0.0").endswith("not checked: image.")
 
 

@@ -99,8 +99,8 @@ def load(project: Project, root: Path = Path()) -> Description:
     return read(path.read_text(errors="replace"), project.description)
 
 
-def read(text: str, file: str = "model.json") -> Description:
-    """Parse a description.
+def read(text: str, file: str) -> Description:
+    """Parse a description; `file` is its name, for the sentences.
 
     Raises:
         Stop: it has not the form that this version of the factory knows.

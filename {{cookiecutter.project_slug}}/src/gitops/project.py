@@ -17,7 +17,7 @@ MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 def _inside(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or str(path) != name:
-        raise ValueError(f"is {name[:100]!r}, which is no path from the root of the repository, like build/model.bin")
+        raise ValueError(f"is {name[:100]!r}, which is no path from the root of the repository, like data/table.csv")
     return name
 
 
