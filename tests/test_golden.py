@@ -23,8 +23,8 @@ pytestmark = pytest.mark.slow
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = ROOT / "docs/examples"
 COLUMN = "  total_charges: {type: number, min: 0, nullable: true}\n"
-FIT = "        pipeline.fit(_frame(matrices), data.truth(schema, rows))\n"
-ROWS = "    matrices = score.from_frame(schema, rows)\n"
+FIT = "        fit(pipeline, features, data.truth(schema, rows), given)\n"
+ROWS = "    features = named(schema, from_frame(schema, rows))\n"
 
 
 def boosting(project: Laptop) -> None:

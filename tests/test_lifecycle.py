@@ -97,7 +97,7 @@ def test_a_stale_lock_is_trained_shown_and_blocked(trained: World) -> None:
     assert "⛔ **Blocked**: `dvc.lock is stale: stage train: " in text
     assert "On this branch: `uv run dvc repro && uv run gitops store push`, then commit" in text
     assert "trained in this run" in text and "✅ better" in text, "the reviewer sees the numbers all the same"
-    assert "> python -m model train" in done.log("review")
+    assert "> python -m model.train" in done.log("review")
 
 
 def test_a_fork_is_trained_and_reviewed_and_writes_nothing(trained: World) -> None:

@@ -82,10 +82,9 @@ def bare(watch: Watch) -> None:
     """Time the reading and `session.run`."""
     import numpy as np
     import pyarrow as pa
-    from serving.model_file.opening import MODEL, OnnxModel, open_model
-    from serving.rows.matrices import from_frame
     from serving.batch.columns import check
     from serving.batch.source import Source
+    from serving.model_file.opening import MODEL, OnnxModel
     from serving.rows.schema import load_schema
 
     pa.set_cpu_count(1)
@@ -114,7 +113,7 @@ def ours(watch: Watch, workers: int | None = None) -> None:
 def pandas(watch: Watch) -> None:
     """Time the whole file at once, as one writes it in a notebook."""
     import pandas as pd
-    from serving.model_file.opening import MODEL, OnnxModel, open_model
+    from serving.model_file.opening import open_model
     from serving.rows.matrices import from_frame
     from serving.rows.schema import load_schema
 

@@ -14,6 +14,7 @@ from gitops.review.verdict import FACTORY
 
 AREAS = {  # by the beginning of a path; the first that fits
     "model": ("src/model/",),
+    "service": ("src/serving/",),
     "factory": ("src/gitops/", ".github/"),
     "deployment": ("deploy/",),
     "contract": ("openapi.json",),
