@@ -114,27 +114,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _review(arguments: argparse.Namespace) -> int:
-    from gitops.review.review import review
+    from gitops.review.review import review_commit
 
-    return review(arguments.base, arguments.out)
+    return review_commit(arguments.base, arguments.out)
 
 
 def _judge(arguments: argparse.Namespace) -> int:
-    from gitops.review.judge import compare
+    from gitops.review.judge import judge_files
 
-    return compare(arguments.champion, arguments.challenger, arguments.gates, arguments.json)
+    return judge_files(arguments.champion, arguments.challenger, arguments.gates, arguments.json)
 
 
 def _comment(arguments: argparse.Namespace) -> int:
-    from gitops.review.verdict import comment
+    from gitops.review.verdict import write_comment
 
-    return comment(arguments.review, arguments.pull_request)
+    return write_comment(arguments.review, arguments.pull_request)
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
-    from gitops.review.verdict import verdict
+    from gitops.review.verdict import print_verdict
 
-    return verdict(arguments.review, os.environ.get("NEEDS", ""), arguments.pull_request)
+    return print_verdict(arguments.review, os.environ.get("NEEDS", ""), arguments.pull_request)
 
 
 def _lock(_: argparse.Namespace) -> int:

@@ -2,9 +2,11 @@
 
 import base64
 import os
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
-from gitops.shell import attempt, run
+from gitops.shell import Stop, attempt, run
 
 
 def git(*argv: str, cwd: Path | None = None) -> str:
@@ -48,3 +50,37 @@ def show(revision: str, path: str) -> str | None:
     """Return a file's text at a revision, or None where the revision has no such file."""
     done = attempt("git", "show", f"{revision}:{path}")
     return done.stdout if done.returncode == 0 else None
+
+
+def show_many(objects: Sequence[str]) -> list[str | None]:
+    """Return the texts of files, each named `revision:path`, or None where there is none: one call of Git for all.
+
+    Line ends are as Python reads text files; bytes that are not UTF-8 are kept as surrogates.
+
+    Raises:
+        Stop: this is not a repository, or a name has a line end in it.
+    """
+    if odd := [name for name in objects if "\n" in name]:
+        raise Stop(f"{odd[0]!r} can't be the path of a file here: it has a line end")
+    done = subprocess.run(
+        ("git", "cat-file", "--batch"), input="".join(f"{name}\n" for name in objects).encode(), capture_output=True
+    )
+    if done.returncode:
+        raise Stop(f"`git cat-file` failed ({done.returncode}): {done.stderr.decode(errors='replace').strip()}")
+    texts: list[str | None] = []
+    rest = done.stdout
+    for _ in objects:
+        header, _, rest = rest.partition(b"\n")
+        kind, _, size = header.rpartition(b" ")
+        if not kind.endswith(b" blob"):  # "... missing", or a folder
+            skipped = int(size) + 1 if size.isdigit() else 0
+            texts, rest = [*texts, None], rest[skipped:]
+            continue
+        texts.append(decode(rest[: int(size)]))
+        rest = rest[int(size) + 1 :]
+    return texts
+
+
+def decode(content: bytes) -> str:
+    """Return a file's bytes as text: each line end `\\n`, and what is not UTF-8 as surrogates."""
+    return content.decode(errors="surrogateescape").replace("\r\n", "\n").replace("\r", "\n")

@@ -41,6 +41,16 @@ def stream(*argv: str, cwd: Path | None = None, env: Mapping[str, str] | None = 
     return subprocess.run(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL).returncode
 
 
+def watch(*argv: str, word: str) -> tuple[int, int]:
+    """Run a command as `stream` does; return its exit code, and how many of its lines start with `word`."""
+    found = 0
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as child:
+        for line in child.stdout or ():
+            found += line.startswith(word)
+            print(line, end="", flush=True)
+    return child.returncode, found
+
+
 def dvc(*argv: str) -> tuple[str, ...]:
     """Return the command line of DVC in this environment, wherever PATH points."""
     return (sys.executable, "-m", "dvc", *argv)

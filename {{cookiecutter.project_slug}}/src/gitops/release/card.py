@@ -11,7 +11,7 @@ import pandas as pd
 
 from gitops import description, gates, goal
 from gitops.description import Description
-from gitops.document import Block, Bullets, Paragraph, Said, Strong, Text
+from gitops.document import Block, Bullets, Paragraph, Strong, Text, Untrusted
 from gitops.git import git
 from gitops.goal import ClassifierWords, Goal, Words
 from gitops.markdown import markdown
@@ -36,16 +36,16 @@ def card(project: Project, version: str, commit: str, warnings: Sequence[str] = 
     """
     model = description.load(project)
     aim = goal.load(model)
-    raw = gates.read(_text("gates.yaml"))
-    rows = quality.table(project, raw)
-    metrics, segments = quality.measure(rows, raw)
-    said = [*judge.judge(None, rows, raw)["notes"], *warnings]
+    checked = gates.read(_text("gates.yaml"))
+    rows = quality.table(project, checked)
+    metrics, segments = quality.measure(rows, checked)
+    said = [*judge.judge_predictions(None, rows, checked).remarks, *warnings]
     parts: list[tuple[str, list[Block]]] = [
         (f"Model card: {project.name} {version}", [Paragraph([summary(aim, model, rows)])]),
         ("What it is for", [Bullets(_use(aim))]),
         ("What it is not for", [Bullets([[f"{prose(text)}."] for text in aim.not_for])]),
         ("How good it is", card_parts.quality(aim, metrics, rows)),
-        ("Where it is weak", card_parts.weakness(aim, segments, raw, list(dict.fromkeys(said)))),
+        ("Where it is weak", card_parts.weakness(aim, segments, checked, list(dict.fromkeys(said)))),
         ("The data", card_parts.data(project, model)),
         ("How it was made", [card_parts.made(model), card_parts.footer(project, version, commit)]),
     ]
@@ -112,6 +112,6 @@ def _use(aim: Goal[Words] | Goal[ClassifierWords]) -> list[Text]:
             Strong("Success"),
             f": {prose(success.measure)}: {prose(success.target)}, by {success.by}.",
         ],
-        [Strong("Who answers for it"), ": ", Said(aim.owner), "."],
+        [Strong("Who answers for it"), ": ", Untrusted(aim.owner), "."],
         [Strong("To be looked at again by"), f": {aim.review_by}."],
     ]

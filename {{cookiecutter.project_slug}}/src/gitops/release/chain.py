@@ -36,7 +36,11 @@ def chain(project: Project, release: Release, found: Path | None, inspect: Inspe
     end = [_remote(project, lock), _image(release, inspect)]
     if found is None:
         nothing = "its assets are neither on GitHub (or there is no GITHUB_TOKEN here) nor in dist/: give --from FOLDER"
-        return [*start, *(Link(name, None, nothing) for name in ("assets", "tag", "lock", "model", "code", "sbom")), *end]
+        return [
+            *start,
+            *(Link(name, None, nothing) for name in ("assets", "tag", "lock", "model", "code", "sbom")),
+            *end,
+        ]
     facts = assets.facts(found)
     links = [
         _assets(found),
@@ -118,9 +122,7 @@ def _code(project: Project, release: Release, found: Path) -> Link:
         odd = sorted(here ^ {*map(inside, names), "bentofile.yaml"})  # BentoML adds its recipe
         wrong = [f"{name} is {'not in the commit' if name in here else 'missing'}" for name in odd]
         same = [name for name in names if name not in kept and inside(name) in here]
-        wrong += [
-            f"{name} is not the commit's" for name in same if md5(tree / name) != md5(source / inside(name))
-        ]
+        wrong += [f"{name} is not the commit's" for name in same if md5(tree / name) != md5(source / inside(name))]
     return Link("code", not wrong, "; ".join(wrong) or f"the Bento holds the {len(names)} files that the commit names")
 
 

@@ -7,12 +7,12 @@ adds what only the image's digest can tell.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gitops import description, gates, goal
 from gitops.project import Project
 from gitops.release import card, notes, quality, sbom, smoke
 from gitops.review import page
+from gitops.review.record import Review
 from gitops.tags import Release
 
 
@@ -23,7 +23,7 @@ class Papers:
     project: Project
     release: Release
     last: Release | None
-    review: dict[str, Any]
+    review: Review
     summary: str
     texts: Mapping[str, str]
 
@@ -48,11 +48,11 @@ def prepare(project: Project, release: Release, last: Release | None) -> Papers:
     smoke.promised(project, model)
     rows = quality.table(project, gates.read(Path("gates.yaml").read_text()))
     summary = card.summary(goal.load(model), model, rows)
-    found = notes.assess(project, release.commit, last)
-    said = [*found["reasons"], *found["warnings"]]
+    found = notes.review_release(project, release.commit, last)
+    said = [*found.conclusion.reasons, *found.conclusion.warnings]
     texts = {
         "model-card.md": card.card(project, release.version, release.commit, said),
-        "report.html": page.page(found),
+        "report.html": page.html_page(found),
     }
     sbom.sbom(project, release)
     notes.notes(project, release, last, found, summary)

@@ -1,7 +1,6 @@
 """Held-out rows as a caller would send them, and whether the scores that come back are those that were reviewed."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -17,8 +17,7 @@ from gitops import description
 from gitops.git import git
 from gitops.project import Project, locked
 from gitops.release.bento import EXPORT
-from gitops.review.changes import flatten
-from gitops.review.claims import numbers
+from gitops.review.state import flatten, read_metrics
 from gitops.shell import Stop, attempt, run, say
 from gitops.tags import Release
 
@@ -95,7 +94,7 @@ def _model(project: Project, release: Release) -> Component:
     """The model with its hashes, its parameters and what it reached; MD5 is the name that dvc.lock gives it."""
     digest = hashlib.sha256(Path(project.model).read_bytes()).hexdigest()
     md5 = locked(Path("dvc.lock").read_text())[project.model]
-    metrics = numbers(Path(project.metrics).read_text(errors="replace"))
+    metrics = read_metrics(Path(project.metrics).read_text(errors="replace"))
     if metrics is None:
         raise Stop(f"{project.metrics} is not a small JSON object of numbers: `uv run dvc repro` writes it")
     described = description.load(project)

@@ -9,6 +9,7 @@ import os
 import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from gitops import description
 from gitops.document import clean
@@ -49,26 +50,38 @@ def check(project: Project) -> None:
     from gitops.release import sample  # pandas: slow to import, and most pull requests change no model
 
     say("› opening the model with the `serve` group alone")
-    sent = sample.records(project, description.load(project))
+    scores = _probe(project, sample.records(project, description.load(project)))
+    if wrong := sample.differences(project, "the service's code with the `serve` group alone", scores):
+        raise Stop(f"{wrong}: callers would get other scores than the review saw")
+
+
+def _probe(project: Project, records: list[dict[str, Any]]) -> Any:
+    """Return what the probe command leaves for these records, where there is nothing but what a service has.
+
+    Raises:
+        Stop: it fails, or leaves no JSON.
+    """
     with TemporaryDirectory() as folder:
         release, rows, scores = Path(folder, "release"), Path(folder, "records.json"), Path(folder, "scores.json")
         bento.lay_out(project, release)
-        rows.write_text(json.dumps(sent))
+        rows.write_text(json.dumps(records))
         words = [word.format_map({"records": rows, "scores": scores}) for word in shlex.split(project.probe)]
         own = {"PYTHONPATH": str(release), "PYTHONNOUSERSITE": "1", "BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "1"}
         env = {name: os.environ[name] for name in HANDED_ON if name in os.environ} | own
         done = attempt(str(_environment() / "bin/python"), *words[1:], cwd=release, env=env)
         command = " ".join(words[:3])
         if done.returncode:
-            last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+            last = _last_line(done.stderr or done.stdout)
             cure = "add what is missing to the `serve` group (then `uv lock`) or to the files of [tool.gitops.bento]"
-            raise Stop(f"the model can't be served: with the `serve` group alone `{command}` says {clean(last)!r}: {cure}")
+            raise Stop(f"the model can't be served: with the `serve` group alone `{command}` says {last!r}: {cure}")
         try:
-            answer = json.loads(scores.read_text())
+            return json.loads(scores.read_text())
         except (OSError, ValueError):
-            raise Stop(f"`{command}` writes no JSON list of scores to {{scores}}, which docs/contract.md asks for") from None
-    if wrong := sample.differences(project, f"with the `serve` group alone `{command}`", answer):
-        raise Stop(f"{wrong}: the service would run other code or packages than the review")
+            raise Stop(f"`{command}` leaves no JSON list of scores where docs/contract.md asks for it") from None
+
+
+def _last_line(said: str) -> str:
+    return clean((said.strip() or "nothing").splitlines()[-1])
 
 
 def _differs(project: Project, base: str) -> bool:
@@ -100,6 +113,5 @@ def _environment() -> Path:
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = attempt(*SYNC, env=env | {"UV_PROJECT_ENVIRONMENT": str(path)})
     if done.returncode:
-        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise Stop(f"the `serve` group can't be installed alone: uv says {clean(last)!r}")
+        raise Stop(f"the `serve` group can't be installed alone: uv says {_last_line(done.stderr)!r}")
     return path
