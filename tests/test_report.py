@@ -451,7 +451,7 @@ def test_a_broken_budget_blocks_in_sight_and_a_kept_one_is_folded() -> None:
     ("told", "line"),
     [
         ("onnx", "Format of the model file: `onnx`."),
-        ("skops", "Format of the model file: `skops`: the service needs scikit-learn."),
+        ("skops", "Format of the model file: `skops`."),
         ("lightgbm", "Format of the model file: `lightgbm`."),
     ],
 )

@@ -53,11 +53,11 @@ def test_two_trainings_write_the_same_bytes(project: Laptop) -> None:
     assert said.startswith(f"build/model.bin: skops, {len(before):,} bytes; on the held-out rows within ")
 
 
-def test_the_report_says_what_the_service_needs(project: Laptop) -> None:
+def test_the_report_says_the_unusual_format_in_sight(project: Laptop) -> None:
     report, review = project.read("review/report.md"), json.loads(project.read("review/review.json"))
-    line = "Format of the model file: `skops`: the service needs scikit-learn."
+    line = "Format of the model file: `skops`."
     assert line in report.splitlines() and "Size and speed" not in report, "in sight, not folded"
-    assert "the service needs scikit-learn" in project.read("review/report.html")
+    assert "Format of the model file: <code>skops</code>." in project.read("review/report.html")
     assert review["facts"]["champion"]["state"] == "paired", "an ONNX champion is compared with it"
 
 

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gitops import goal
+from gitops import description, goal
 from gitops.gates import Gates
 from gitops.project import Project
+from gitops.release import serve_check
 from gitops.review import state
 from gitops.review.budgets import check_budgets
 from gitops.review.changes import changes_since
 from gitops.review.conclude import conclude
 from gitops.review.record import FORMAT, Champion, Changes, Facts, Judgement, LockState, Review
 from gitops.review.state import CommitState
+from gitops.shell import Stop
 
 SAME = "the model is the champion's, byte for byte"
 NOT_JUDGED = Judgement(rows=0, metrics=(), segments=(), value=(), remarks=())
@@ -83,7 +85,10 @@ def assess(given: Assignment, obtain: Callable[[Changes], Obtained] = lambda cha
     )
     if given.lock.stale or not same_model(given.project, given.champion, given.challenger):
         facts = _compared(given, facts, obtain(changes))
-    facts = replace(facts, claims=(*facts.claims, *goal.doubts()))
+    claims = [*facts.claims, *goal.doubts(given.project)]
+    if not given.released:  # a release tries it whether anything changed or not
+        claims += serve_check.faults(given.project, given.base.revision)
+    facts = replace(facts, claims=tuple(dict.fromkeys(claims)))
     return Review(FORMAT, conclude(facts), facts)
 
 
@@ -111,5 +116,13 @@ def _compared(given: Assignment, facts: Facts, obtained: Obtained) -> Facts:
         budgets=check_budgets(given.gates.budgets, resources, found.champion),
         charts=found.charts,
         claims=found.claims,
-        model_format=found.model_format,
+        model_format=_file_format(project),
     )
+
+
+def _file_format(project: Project) -> str | None:
+    """Return the model file's format in its side's own word; None where the description can't be read."""
+    try:
+        return description.load(project).model.file_format
+    except Stop:  # `goal.doubts` says it
+        return None

@@ -16,7 +16,7 @@ AREAS = {  # by the beginning of a path; the first that fits
     "deployment": ("deploy/",),
     "contract": ("openapi.json",),
     "tests": ("tests/",),
-    "pipeline": ("dvc.yaml", "schema.yaml", "data/", ".dvc/"),
+    "pipeline": ("dvc.yaml", "data/", ".dvc/"),
     "dependencies": ("pyproject.toml", "uv.lock"),
 }
 
@@ -28,13 +28,13 @@ def changes_since(base: CommitState, new: CommitState, project: Project) -> Chan
         Stop: a file is not of its format.
     """
     files = _files(base.revision)
-    told = {"params.yaml", "dvc.lock", project.metrics, f"{project.data}.dvc"}
+    told = {"params.yaml", "dvc.lock", project.metrics, project.description, f"{project.data}.dvc"}
     same_packages = base.uv_lock == new.uv_lock  # parsing takes half a second
     return Changes(
         params=_differing(base.parameters, new.parameters),
         data=_data(base.data, new.data),
         dependencies=() if same_packages else _differing(base.packages, new.packages),
-        code=_code({name: lines for name, lines in files.items() if name not in told}),
+        code=_code({name: lines for name, lines in files.items() if name not in told}, project),
         stages=tuple(name for name, stage in new.stages.items() if stage != base.stages.get(name)),
         contract=contract.contract_change(base.contract, new.contract),
         gates_changed=base.gates not in (None, new.gates),
@@ -50,15 +50,17 @@ def _files(base: str) -> dict[str, str]:
     return {name: f"−{gone} +{added}" for added, gone, name in entries}
 
 
-def _code(files: Mapping[str, str]) -> tuple[CodeArea, ...]:
+def _code(files: Mapping[str, str], project: Project) -> tuple[CodeArea, ...]:
     """Return the changed files by area."""
     areas: dict[str, list[str]] = {}
     for name, lines in files.items():
-        areas.setdefault(_area(name), []).append(f"{name} ({lines})")
+        areas.setdefault(_area(name, project), []).append(f"{name} ({lines})")
     return tuple(CodeArea(area, tuple(areas[area])) for area in (*AREAS, "other files") if area in areas)
 
 
-def _area(name: str) -> str:
+def _area(name: str, project: Project) -> str:
+    if name in project.bento.files:  # what the service reads, besides code
+        return "service"
     return next((area for area, starts in AREAS.items() if name.startswith(starts)), "other files")
 
 

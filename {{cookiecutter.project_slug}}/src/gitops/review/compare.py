@@ -35,7 +35,6 @@ class ModelComparison:
         claims: what the author's files say and the model does not, a sentence each.
         data: how the two data versions differ, where that was asked for.
         challenger, champion: the resources that each takes, as far as they were measured.
-        model_format: of the challenger's file, in its own word.
     """
 
     state: State
@@ -46,7 +45,6 @@ class ModelComparison:
     data: drift.DataChanges
     challenger: Resources
     champion: Resources
-    model_format: str | None
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,6 @@ def compare_models(
         data=old.data,
         challenger=_resources(Path(project.model), scored),
         champion=old.resources,
-        model_format=scored.format,
     )
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +19,15 @@ class ScoringFailed(Exception):
 
 @dataclass(frozen=True)
 class Scored:
-    """What a model said of some rows, and of itself.
+    """What a model said of some rows, and how long it takes.
 
     Attributes:
         predictions: columns `id`, `truth` and `score`, [rows].
         p95_ms: the 95th percentile of one prediction, in milliseconds; None where the model did not tell.
-        format: its own word for its file; None unless that is one plain word.
     """
 
     predictions: pd.DataFrame
     p95_ms: float | None
-    format: str | None
 
 
 def run_score_command(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
@@ -38,7 +35,7 @@ def run_score_command(command: str, rows: Path, tree: Path, python: tuple[str, .
 
     Args:
         command: `[tool.gitops] score`, with the places `{rows}`, `{predictions}` and, where it can, `{timing}` (a JSON
-            file with `p95_ms` and `format`); its first word is `python`.
+            file with `p95_ms`); its first word is `python`.
         rows: what to score.
         tree: the checkout whose code and model do it.
         python: the interpreter, in words, that has that checkout's dependencies.
@@ -57,17 +54,15 @@ def run_score_command(command: str, rows: Path, tree: Path, python: tuple[str, .
         if done.returncode:
             raise ScoringFailed((done.stderr.strip() or "no message").splitlines()[-1])
         try:
-            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], *_self_description(timing))
+            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], _p95(timing))
         except (OSError, ValueError, KeyError):
             raise ScoringFailed("it left no table with id, truth and score") from None
 
 
-def _self_description(timing: Path) -> tuple[float | None, str | None]:
-    """Return what the model says of itself, as far as it makes sense: its time for one prediction, and its format."""
+def _p95(timing: Path) -> float | None:
+    """Return what the model says of its time for one prediction, if that makes sense."""
     try:
-        given = json.loads(timing.read_text())
-        milliseconds, word = float(given["p95_ms"]), given.get("format")
-        plain = isinstance(word, str) and re.fullmatch(r"[a-z][a-z0-9]{0,15}", word)
-        return milliseconds if math.isfinite(milliseconds) else None, word if plain else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        return None, None
+        milliseconds = float(json.loads(timing.read_text())["p95_ms"])
+        return milliseconds if math.isfinite(milliseconds) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return None

@@ -102,8 +102,7 @@ def budgets(rows: Sequence[BudgetRow], model_format: str | None) -> list[Block]:
     if rows:
         blocks.append(Table(["what it takes", "champion", "challenger", "budget", "verdict"], cells, numbers=3))
     if model_format:
-        needs = ": the service needs scikit-learn" if model_format == "skops" else ""
-        blocks.append(Paragraph(["Format of the model file: ", Untrusted(model_format), f"{needs}."]))
+        blocks.append(Paragraph(["Format of the model file: ", Untrusted(model_format), "."]))
     if model_format not in (None, "onnx") or any(row.verdict.blocks for row in rows):
         return blocks
     return [Fold("Size and speed", blocks)] if blocks else []
