@@ -9,6 +9,11 @@ from serving.rows.errors import run_stage
 
 def main() -> None:
     """Run one command: the stages of dvc.yaml, and those of the service."""
+    run_stage(command)
+
+
+def command() -> None:
+    """Read the command line, and do what it says."""
     parser = ArgumentParser("model", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -25,8 +30,7 @@ def main() -> None:
     add.set_defaults(run=evaluate.evaluate)
     add_commands(commands)
     options = vars(parser.parse_args())
-    command = options.pop("run")
-    run_stage(lambda: command(**options))
+    options.pop("run")(**options)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def _odd(kind: str, values: NDArray[np.float64]) -> Mask:
 
 
 def _parsed(kind: str, cells: list[str]) -> tuple[NDArray[np.float64], Mask, Mask]:
-    """Return the numbers that texts stand for, as in the training table, and which stand for none or for too large a one."""
+    """Return the numbers that texts stand for, as in the training table, which for none, and which are `_large`."""
     import pandas as pd
 
     from serving.rows.table import parse, present  # slow to import, and typed files do without
