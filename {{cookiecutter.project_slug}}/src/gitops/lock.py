@@ -93,7 +93,9 @@ def _undeclared(stage: Stage) -> list[str]:
         return []
     root, scripts = Path.cwd(), _scripts()
     try:
-        found = {name for command in stage.commands for name in imports.of_command(command, root, stage.folder, scripts)}
+        found = {
+            name for command in stage.commands for name in imports.of_command(command, root, stage.folder, scripts)
+        }
         open_ = imports.undeclared(sorted(found), [dep.path for dep in stage.deps], root)
     except Stop as stop:
         return [f"stage {stage.name}: {stop}"]
