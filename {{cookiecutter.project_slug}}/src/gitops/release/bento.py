@@ -81,7 +81,7 @@ def _present(names: Iterable[str]) -> None:
 def _verify(project: Project) -> None:
     """The file on disk must be the one that was reviewed: `dvc.lock` names it by hash."""
     if md5(Path(project.model)) != locked(Path("dvc.lock").read_text()).get(project.model):
-        raise Stop(f"{project.model} is not the model that dvc.lock names: run `uv run dvc checkout {project.model}`")
+        raise Stop(f"{project.model} is not the model that dvc.lock names: `uv run gitops store pull` brings it")
 
 
 def _inside(name: str) -> str:

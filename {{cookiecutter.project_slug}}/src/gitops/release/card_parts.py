@@ -85,7 +85,7 @@ def weakness(aim: Goal, segments: list[dict[str, Any]], gates: Gates, said: list
 def data(project: Project, schema: dict[str, Any]) -> list[Block]:
     path = Path(project.data)
     if not path.exists():
-        raise Stop(f"{path} is not here, and the model card tells about it: `uv run dvc pull {path}`")
+        raise Stop(f"{path} is not here, and the model card tells about it: `uv run gitops store pull` brings it")
     facts: Text = [Said(path), ", version ", Said(md5(path)), f", {path.stat().st_size:,} bytes"]
     dates = [name for name, column in schema["columns"].items() if column["type"] == "date"]
     try:
