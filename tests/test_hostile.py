@@ -94,14 +94,21 @@ def saved(folder: Path, **parts: Any) -> Path:
         ("src/gitops/review/review.py", "src/gitops/other.py", "src/gitops/other.py, src/gitops/review/review.py"),
         ("src/gitops/review/review.py", "docs/review.py", "src/gitops/review/review.py"),
         ("a", ".github/workflows/pull-request.yml", ".github/workflows/pull-request.yml"),
-        ("a", "pyproject.toml", "pyproject.toml"),
-        ("a", "uv.lock", "uv.lock"),
+        ("a", "pyproject.toml", "pyproject.toml (unreadable)"),
+        ("a", "uv.lock", "uv.lock (unreadable)"),
         ("a", "gates.yaml", "gates.yaml"),
     ],
 )
 def test_a_change_of_the_factory_is_said_first_whatever_the_review_says(
-    hub: FakeGitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, named: str
+    hub: FakeGitHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    old: str,
+    new: str,
+    named: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # the base has none of these files
     changes(hub, old, new)
     path = saved(tmp_path)
     assert verdict.read(path).conclusion.verdict is Outcome.PASSES

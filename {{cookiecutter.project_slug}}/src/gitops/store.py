@@ -161,7 +161,13 @@ def _first_commit() -> str:
 def _fetch() -> bool:
     """Bring origin's branch into refs/remotes; False where there is none or it can't be reached."""
     spec = f"+refs/heads/{BRANCH}:refs/remotes/origin/{BRANCH}"
-    return attempt("git", "fetch", "--quiet", "origin", spec, cwd=_clone(), env=remote_env()).returncode == 0
+    if not has_origin():
+        return False
+    done = attempt("git", "fetch", "--quiet", "origin", spec, cwd=_clone(), env=remote_env())
+    if done.returncode and "couldn't find remote ref" not in done.stderr:
+        said = " ".join(done.stderr.split()[-25:])
+        say(f"origin can't be reached ({said}): going on with what is known here of the data remote")
+    return done.returncode == 0
 
 
 def _clone() -> Path | None:
