@@ -63,7 +63,7 @@ def test_a_better_model_may_be_merged(trained: World) -> None:
     assert "| `roc_auc` | 0.83" in text and "Both models scored the same 1,409 held-out rows" in text
     assert "| `model.linear.alpha` | `100000.0` | `1.0` |" in text
     assert [path.name for path in done.artifacts.iterdir()] == ["review"]
-    assert json.loads((done.artifacts / "review/review.json").read_text())["verdict"] == "pass"
+    assert json.loads((done.artifacts / "review/review.json").read_text())["conclusion"]["verdict"] == "pass"
 
 
 def test_a_worse_model_is_blocked_until_a_push_mends_it(trained: World) -> None:

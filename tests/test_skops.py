@@ -58,7 +58,7 @@ def test_the_report_says_the_unusual_format_in_sight(project: Laptop) -> None:
     line = "Format of the model file: `skops`."
     assert line in report.splitlines() and "Size and speed" not in report, "in sight, not folded"
     assert "Format of the model file: <code>skops</code>." in project.read("review/report.html")
-    assert review["champion"] == {"state": "paired", "note": ""}, "an ONNX champion is compared with it"
+    assert review["facts"]["champion"]["state"] == "paired", "an ONNX champion is compared with it"
 
 
 def test_the_service_gets_what_it_needs_and_no_more(project: Laptop) -> None:

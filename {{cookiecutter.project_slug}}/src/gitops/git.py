@@ -8,10 +8,45 @@ from pathlib import Path
 
 from gitops.shell import Stop, attempt, run
 
+MERGED = ("*.yaml", "*.yml", "*.json", "*.toml", "*.lock", "*.dvc")  # what a left-over mark of a merge makes unreadable
+
 
 def git(*argv: str, cwd: Path | None = None) -> str:
     """Run a local Git command and return what it printed."""
     return run("git", *argv, cwd=cwd)
+
+
+def paths(*argv: str, cwd: Path | None = None) -> list[str]:
+    """Run a Git command that lists paths, and return them.
+
+    With `-z`: else Git puts a path with other letters than ASCII's into quotes, as a name that no file has.
+    """
+    listed = run("git", argv[0], "-z", *argv[1:], cwd=cwd)
+    return [path for path in listed.split("\0") if path]
+
+
+def check_tree() -> None:
+    """Check that this folder is the root of a repository in which no merge is open.
+
+    Raises:
+        Stop: it is not, and so nothing that is read here would be what a commit holds.
+    """
+    found = attempt("git", "rev-parse", "--show-toplevel")
+    if found.returncode:
+        raise Stop("this is no Git repository: run this from the root of the model repository, or `git init` it")
+    top = Path(found.stdout.removesuffix("\n"))
+    if not top.samefile(Path.cwd()):
+        ours = Path("pyproject.toml").exists() and Path(".dvc").is_dir()
+        cure = "move it out, where it is a repository of its own" if ours else "run this from there"
+        raise Stop(f"this is a folder of the repository {top}, and not its root: {cure}")
+    marked = attempt("git", "grep", "--files-with-matches", "-z", "-E", "^(<{7}|>{7}) ", "--", *MERGED)
+    names = {*paths("diff", "--name-only", "--diff-filter=U"), *filter(None, marked.stdout.split("\0"))}
+    if names:
+        locked = "; dvc.lock itself needs no editing: `git checkout --ours dvc.lock`" if "dvc.lock" in names else ""
+        raise Stop(
+            f"two branches changed {', '.join(sorted(names))}, and the merge is not finished: resolve it{locked}, then "
+            "`uv run dvc repro` and `git add --all`"
+        )
 
 
 def remote_env() -> dict[str, str]:

@@ -70,6 +70,22 @@ def md5(path: Path) -> str:
 
 
 def locked(text: str | None) -> dict[str, str]:
-    """Return path -> MD5 of everything that a `dvc.lock` (its text) says the stages made."""
-    stages: dict[str, Any] = (yaml.safe_load(text or "") or {}).get("stages", {})
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    """Return path -> MD5 of everything that a `dvc.lock` (its text) says the stages made.
+
+    Raises:
+        Stop: it is no lock of DVC's.
+    """
+    return {out["path"]: out.get("md5", "") for stage in lock_stages(text).values() for out in stage.get("outs", [])}
+
+
+def lock_stages(text: str | None) -> dict[str, Any]:
+    """Return stage -> what a `dvc.lock` (its text) says of it.
+
+    Raises:
+        Stop: it is no lock of DVC's.
+    """
+    try:
+        stages: dict[str, Any] = (yaml.safe_load(text or "") or {}).get("stages", {})
+    except (yaml.YAMLError, AttributeError):
+        raise Stop("dvc.lock can't be read: `git checkout HEAD dvc.lock` and `uv run dvc repro` make it anew") from None
+    return stages

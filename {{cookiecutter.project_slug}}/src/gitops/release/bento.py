@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from gitops import description, imports
-from gitops.git import git
+from gitops.git import paths
 from gitops.project import Project, locked, md5
 from gitops.shell import Stop, run
 
@@ -44,7 +44,7 @@ def contents(project: Project, root: Path = Path()) -> list[str]:
 
 def identity(project: Project) -> str:
     """Return the SHA-256 of what a release holds: each file, the locked serving environment, and `deploy/`."""
-    deploy = git("ls-files", *MANIFESTS).splitlines()
+    deploy = paths("ls-files", *MANIFESTS)
     named = sorted({*contents(project), *deploy} - {project.model})
     _present(named)
     parts = [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in named]
