@@ -155,7 +155,7 @@ def test_any_scikit_learn_scorer_and_an_own_metric(monkeypatch: pytest.MonkeyPat
     (tmp_path / "profit.py").write_text(
         "def late(truth, score, weight):\n    return weight[score > 0.5].sum()\nlate.less_is_better = True\n"
     )
-    content = {"metrics": {"balanced_accuracy": {}, "neg_log_loss": {}, "profit:late": {}}}
+    content: dict[str, Any] = {"metrics": {"balanced_accuracy": {}, "neg_log_loss": {}, "profit:late": {}}}
     rows = judge(table(0.2), table(3.0), content).metrics
     assert [row.more_is_better for row in rows] == [True, True, False]
     assert rows[0].challenger == metrics.balanced_accuracy_score(table(3.0)["truth"], table(3.0)["score"] >= 0.5)
