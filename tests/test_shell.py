@@ -22,11 +22,24 @@ with output():
     Path("done").touch()
 """
 
+STAGE = """import sys, time
+from pathlib import Path
+from serving.rows.errors import run_stage
+def stage():
+    print("one", flush=True)
+    time.sleep(0.3)
+    print("x" * 1_000_000)
+    print("last", file=sys.stderr)
+    Path("done").touch()
+run_stage(stage)
+"""
 
+
+@pytest.mark.parametrize("work", [WORK, STAGE], ids=["gitops", "model"])
 @pytest.mark.parametrize("errors", ["", "2>&1 "], ids=["stdout", "both"])
-def test_work_goes_on_when_the_reader_leaves(tmp_path: Path, errors: str) -> None:
+def test_work_goes_on_when_the_reader_leaves(tmp_path: Path, errors: str, work: str) -> None:
     env = environment(tmp_path / "home") | {"PYTHONPATH": str(SOURCE)}
-    (tmp_path / "work.py").write_text(WORK)
+    (tmp_path / "work.py").write_text(work)
     line = f"{sys.executable} work.py {errors}| head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, text=True, capture_output=True)
     assert (done.returncode, done.stdout) == (0, "one\n") and (tmp_path / "done").exists()
