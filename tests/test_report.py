@@ -141,7 +141,7 @@ def test_what_is_not_pushed_yet_is_a_note_with_its_command() -> None:
     assert found.conclusion == review().conclusion, "nothing is blocked, nor warned of"
     text = report.render(found)
     assert text.startswith("✅ **Ready to merge**: better in `roc_auc`, worse in nothing\n")
-    files = "`build/model.bin`, `data/table.csv` is on this machine alone."
+    files = "on this machine alone are `build/model.bin`, `data/table.csv`."
     assert f"**What to do.** `uv run gitops store push`, before the pull request: {files}" in text
 
 

@@ -180,6 +180,7 @@ def test_on_a_laptop_what_the_remote_lacks_is_not_pushed_yet(
     monkeypatch.setenv("GITHUB_ACTIONS", workflow)
     monkeypatch.setattr(lock, "stale", list)
     monkeypatch.setattr(lock, "missing", lambda: ["here", "gone"])
+    monkeypatch.setattr(lock, "other_versions", set)
     assert review._lock_state() == expected
     monkeypatch.setattr(lock, "stale", lambda: ["stage train: params.yaml is modified"])
     assert review._lock_state() == LockState(stale=("stage train: params.yaml is modified",)), (

@@ -53,7 +53,8 @@ def _check_lock() -> None:
         raise Stop("\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out]))
     if reasons := lock.unpushed():
         way_out = "Whoever trained it runs `uv run gitops store push`; then run this again."
-        raise Stop("\n  ".join(["the model of this commit was never pushed, so it is not released:", *reasons, way_out]))
+        what = "the model of this commit was never pushed, so it is not released:"
+        raise Stop("\n  ".join([what, *reasons, way_out]))
 
 
 def _would(project: Project, plan: Plan) -> str:

@@ -115,7 +115,7 @@ def _what_to_do(facts: Facts) -> list[Block]:
         lines.append([f" Improve the model on this branch. {gates}"])
     if facts.lock.unpushed:
         push: Text = [" ", Untrusted("uv run gitops store push"), ", before the pull request: "]
-        lines.append([*push, *joined(facts.lock.unpushed), " is on this machine alone."])
+        lines.append([*push, "on this machine alone are ", *joined(facts.lock.unpushed), "."])
     return [Paragraph([Strong("What to do."), *sum(lines, [])])] if lines else []
 
 
