@@ -114,6 +114,15 @@ def _names(part: Changes | Judgement) -> set[str]:
 
 def test_the_first_line_decides() -> None:
     assert report.render(review()).startswith("✅ **Ready to merge**: better in `roc_auc`, worse in nothing\n")
+    same, lost = (
+        replace(GOOD, name=one.value, verdict=one) for one in (Verdict.NO_WORSE, Verdict.WITHIN_THE_TOLERANCE)
+    )
+    for metrics, words in (
+        ((same,), "no worse than the champion\n"),
+        ((GOOD, lost), "better in `roc_auc`, a loss within the tolerance in `within the tolerance`\n"),
+        ((same, lost), "no worse than the champion, but for a loss within the tolerance in `within the tolerance`\n"),
+    ):
+        assert report.render(review(metrics=metrics)).startswith(f"✅ **Ready to merge**: {words}")
     text = report.render(review(metrics=(BAD,)))
     assert text.startswith("⛔ **Blocked**: `roc_auc 0.7000 is below its floor 0.8 by 0.1000`\n")
     assert "**What to do.** Improve the model on this branch." in text
@@ -148,6 +157,7 @@ def test_what_is_not_pushed_yet_is_a_note_with_its_command() -> None:
 POLICY: dict[Verdict, tuple[Outcome, Outcome]] = {  # what it makes of a review: as a metric's verdict, as a segment's
     Verdict.BETTER: (Outcome.PASSES, Outcome.PASSES),
     Verdict.NO_WORSE: (Outcome.PASSES, Outcome.PASSES),
+    Verdict.WITHIN_THE_TOLERANCE: (Outcome.PASSES, Outcome.PASSES),
     Verdict.MEETS_THE_GATE: (Outcome.PASSES, Outcome.PASSES),
     Verdict.MAY_BE_CHANCE: (Outcome.PASSES, Outcome.PASSES),
     Verdict.CANNOT_TELL: (Outcome.WARNS, Outcome.PASSES),

@@ -98,8 +98,17 @@ def _all_good(facts: Facts) -> Text:
         return ["the model does not change"]
     if facts.champion.state == "none":
         return ["the first model reaches every floor"]
-    better = [row.name for row in facts.judgement.metrics if row.verdict is Verdict.BETTER]
-    return ["better in ", *joined(better), ", worse in nothing"] if better else ["no worse than the champion"]
+    better, lost = (
+        joined(row.name for row in facts.judgement.metrics if row.verdict is verdict)
+        for verdict in (Verdict.BETTER, Verdict.WITHIN_THE_TOLERANCE)
+    )
+    if better:
+        return [
+            "better in ",
+            *better,
+            *([", a loss within the tolerance in ", *lost] if lost else [", worse in nothing"]),
+        ]
+    return ["no worse than the champion", *([", but for a loss within the tolerance in ", *lost] if lost else [])]
 
 
 def _what_to_do(facts: Facts) -> list[Block]:
