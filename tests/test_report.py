@@ -211,8 +211,8 @@ def test_segments_that_can_not_tell_are_one_line_and_no_warning() -> None:
     found = review(segments=(SEGMENT, small, sure, no_value))
     (note,) = found.conclusion.notes
     assert note == (
-        "these rows can't tell for 3 of 4 segments whether they lose too much (tolerance 0.03): "
-        "at worst, in plan = a, a loss shows from 0.1680 on"
+        "these rows can't tell for 3 of 4 segments whether they lose more than 0.03: "
+        "at worst a loss shows from 0.1680 on, in plan = a"
     )
     text = report.render(found)
     assert text.splitlines()[:2] == ["✅ **Ready to merge**: better in `roc_auc`, worse in nothing", f"- `{note}`"]
