@@ -120,7 +120,10 @@ def test_the_first_line_decides() -> None:
     for metrics, words in (
         ((same,), "no worse than the champion\n"),
         ((GOOD, lost), "better in `roc_auc`, a loss within the tolerance in `within the tolerance`\n"),
-        ((same, lost), "no worse than the champion, but for a loss within the tolerance in `within the tolerance`\n"),
+        (
+            (same, lost),
+            "no worse than the champion by more than the tolerance: a loss is shown in `within the tolerance`\n",
+        ),
     ):
         assert report.render(review(metrics=metrics)).startswith(f"✅ **Ready to merge**: {words}")
     text = report.render(review(metrics=(BAD,)))

@@ -108,7 +108,10 @@ def _all_good(facts: Facts) -> Text:
             *better,
             *([", a loss within the tolerance in ", *lost] if lost else [", worse in nothing"]),
         ]
-    return ["no worse than the champion", *([", but for a loss within the tolerance in ", *lost] if lost else [])]
+    return [
+        "no worse than the champion",
+        *([" by more than the tolerance: a loss is shown in ", *lost] if lost else []),
+    ]
 
 
 def _what_to_do(facts: Facts) -> list[Block]:
