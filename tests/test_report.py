@@ -153,8 +153,8 @@ def test_what_is_not_pushed_yet_is_a_note_with_its_command() -> None:
     assert found.conclusion == review().conclusion, "nothing is blocked, nor warned of"
     text = report.render(found)
     assert text.startswith("✅ **Ready to merge**: better in `roc_auc`, worse in nothing\n")
-    files = "`build/model.bin`, `data/table.csv` is on this machine alone."
-    assert f"**What to do.** `uv run gitops store push`, before the pull request: {files}" in text
+    words = "Before the pull request `uv run gitops store push`: the data remote lacks"
+    assert f"**What to do.** {words} `build/model.bin`, `data/table.csv`." in text
 
 
 POLICY: dict[Verdict, tuple[Outcome, Outcome]] = {  # what it makes of a review: as a metric's verdict, as a segment's

@@ -126,8 +126,8 @@ def _what_to_do(facts: Facts) -> list[Block]:
         gates = "Gates change in a pull request of their own, with a code owner."
         lines.append([f" Improve the model on this branch. {gates}"])
     if facts.lock.unpushed:
-        push: Text = [" ", Untrusted("uv run gitops store push"), ", before the pull request: "]
-        lines.append([*push, *joined(facts.lock.unpushed), " is on this machine alone."])
+        push: Text = [" Before the pull request ", Untrusted("uv run gitops store push"), ": the data remote lacks "]
+        lines.append([*push, *_names(facts.lock.unpushed), "."])
     return [Paragraph([Strong("What to do."), *sum(lines, [])])] if lines else []
 
 
