@@ -111,8 +111,8 @@ def test_in_a_workflow_what_is_not_pushed_blocks_and_a_repro_that_did_nothing_is
     assert text.startswith("⛔ **Blocked**: `build/model.bin is not in the data remote`\n")
     assert found["trained"] is False and "trained in this run" not in text, "all its stages are up to date here"
     assert "training (s)" not in text
-    (on_laptop.path / "build/model.bin").unlink()
-    shutil.rmtree(on_laptop.path / ".dvc/cache")
+    for folder in ("build", "plots", ".dvc/cache"):  # as in a clone
+        shutil.rmtree(on_laptop.path / folder)
     on_laptop.run("python -m gitops review --base main")
     found = result(on_laptop)
     assert found["trained"] is True and "trained in this run" in on_laptop.read("review/report.md")
