@@ -170,7 +170,9 @@ def test_hostile_words_stay_words(on_laptop: Laptop) -> None:
 @pytest.mark.slow
 def test_a_file_that_is_not_the_locked_one_stops_the_card(on_laptop: Laptop) -> None:
     on_laptop.replace("metrics.json", "0.8", "0.9")
-    with pytest.raises(Failed, match=r"error: metrics\.json is not the one that dvc\.lock names: `uv run dvc pull`"):
+    with pytest.raises(
+        Failed, match=r"error: metrics\.json is not the one that dvc\.lock names: `uv run gitops store pull`"
+    ):
         on_laptop.run("python -m gitops card")
 
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from gitops import git, lock
-from gitops.project import Project
 from gitops.review import review
 from gitops.review.changes import changes_since
 from gitops.review.record import Change, LockState
 from gitops.review.state import CommitState, of_commit, of_working_tree
 from gitops.shell import Stop
+from projects import project
 
 NAMES = ("lock", "params", "gates", "contract", "metrics", "data_pointer", "pyproject", "uv_lock")
-PROJECT = Project("churn", "", "rows", "p", "metrics.json", "build/m", "data/t.csv", "openapi.json", "", ())
+PROJECT = project(model="build/m", data="data/t.csv")
 FILES = {
     "dvc.lock": "stages:\n  train: {outs: [{path: build/m, md5: aa}]}\n  evaluate: {}\n",
     "params.yaml": "model: {kind: linear, alpha: 1.0}\n",
@@ -180,6 +180,7 @@ def test_on_a_laptop_what_the_remote_lacks_is_not_pushed_yet(
     monkeypatch.setenv("GITHUB_ACTIONS", workflow)
     monkeypatch.setattr(lock, "stale", list)
     monkeypatch.setattr(lock, "missing", lambda: ["here", "gone"])
+    monkeypatch.setattr(lock, "other_versions", set)
     assert review._lock_state() == expected
     monkeypatch.setattr(lock, "stale", lambda: ["stage train: params.yaml is modified"])
     assert review._lock_state() == LockState(stale=("stage train: params.yaml is modified",)), (

@@ -18,7 +18,17 @@ OPERATORS = set("();<>|&\n")
 VALUED = {"-W", "-X", "--check-hash-based-pycs"}  # options of `python` that take the next word
 UV_VALUED = {  # options of `uv run` that take the next word
     *("--extra", "--no-extra", "--group", "--no-group", "--only-group", "--with", "--with-editable", "--env-file"),
-    *("--with-requirements", "-w", "--python", "-p", "--package", "--project", "--directory", "--index", "--config-file"),
+    *(
+        "--with-requirements",
+        "-w",
+        "--python",
+        "-p",
+        "--package",
+        "--project",
+        "--directory",
+        "--index",
+        "--config-file",
+    ),
     *("--default-index", "--cache-dir", "--color", "--refresh-package", "--reinstall-package"),
 }
 
@@ -194,7 +204,9 @@ def _imported(path: Path, roots: Sequence[Path]) -> Iterator[str]:
                 for alias in names:
                     starred = _all(base, roots) if alias.name == "*" else [alias.name]
                     yield from (f"{base}.{one}" for one in starred)
-            case ast.Call(ast.Name("__import__") | ast.Attribute(attr="import_module") | ast.Name("import_module"), args):
+            case ast.Call(
+                ast.Name("__import__") | ast.Attribute(attr="import_module") | ast.Name("import_module"), args
+            ):
                 if args and isinstance(args[0], ast.Constant) and isinstance(args[0].value, str):
                     name = args[0].value
                     dots = len(name) - len(name.lstrip("."))
@@ -216,19 +228,21 @@ def _running(tree: ast.AST) -> Iterator[ast.AST]:
 
 def _package(path: Path, roots: Sequence[Path]) -> list[str]:
     """Return the names of the package that a file lies in, from which its relative imports count."""
-    inside = [path.parent.relative_to(base).parts for base in roots if path.is_relative_to(base)]
-    return list(min(inside, key=len, default=()))  # `src` under the root is no package
+    inside = [list(path.parent.relative_to(base).parts) for base in roots if path.is_relative_to(base)]
+    return min(inside, key=len, default=[])  # `src` under the root is no package
 
 
 def _all(name: str, roots: Sequence[Path]) -> list[str]:
     """Return what `from NAME import *` names in `__all__`: a package's submodules may be among them."""
-    found: list[str] = []
-    for path in _files(name, roots):
-        if _is(path, name):
-            for node in ast.walk(_tree(path)):
-                if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-                    found += [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
-    return [one for one in found if isinstance(one, str)]
+    trees = [_tree(path) for path in _files(name, roots) if _is(path, name)]
+    values = [
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and "__all__" in [ast.unparse(target) for target in node.targets]
+    ]
+    constants = [node.value for value in values for node in ast.walk(value) if isinstance(node, ast.Constant)]
+    return [constant for constant in constants if isinstance(constant, str)]
 
 
 def _says_something(tree: ast.Module) -> bool:

@@ -20,14 +20,6 @@ SHOWN = 3  # files in one sentence
 PULL = "`uv run gitops store pull` brings what this commit names"
 
 
-def check() -> list[str]:
-    """Return, one sentence each, why this commit can't be released as it was reviewed; empty when all is well."""
-    reasons = stale()
-    if not reasons:
-        reasons = [f"{path} is in dvc.lock, but not in the data remote" for path in missing()]
-    return reasons
-
-
 def report() -> int:
     """Print the state of the lock with the way out; return the exit code.
 
@@ -36,10 +28,10 @@ def report() -> int:
     """
     store.pull()
     read = pipeline.read()
-    if reasons := _stale(read) or check():
+    if reasons := _stale(read) or unpushed():
         raise Stop("\n  ".join([*reasons, ADVICE]))
     say("dvc.lock describes this commit, and the data remote holds all that it names.")
-    if other := sorted(_of_another_version(read)):
+    if other := sorted(other_versions(read)):
         say(f"Here lies another version of {', '.join(other)}: {PULL}.")
     return 0
 
@@ -49,13 +41,18 @@ def stale() -> list[str]:
     return _stale(pipeline.read())
 
 
+def unpushed() -> list[str]:
+    """Return what is missing, one sentence each."""
+    return [f"{path} is in dvc.lock, but not in the data remote" for path in missing()]
+
+
 def missing() -> list[str]:
     """Return the paths that DVC tracks and the data remote lacks."""
     return pipeline.not_in_remote()
 
 
 def _stale(read: Pipeline) -> list[str]:
-    other = _of_another_version(read)
+    other = other_versions(read)
     reasons = [f"stage {stage.name} was never run" for stage in read.stages if not stage.locked]
     for stage in read.stages:
         if stage.locked:
@@ -76,12 +73,13 @@ def _changes(entries: list[str | dict[str, dict[str, Any]]]) -> Iterator[tuple[s
             yield from ((f"{key} is {value}", path) for key, value in states.items() if value not in ABSENT)
 
 
-def _of_another_version(read: Pipeline) -> set[str]:
+def other_versions(read: Pipeline | None = None) -> set[str]:
     """Return the files whose content here is a version that DVC keeps, but not the one that this commit names.
 
     So it is after `git switch` or `git pull`, until the data is pulled too: it says nothing about the lock. A file that
     somebody edited is in no cache yet.
     """
+    read = read or pipeline.read()
     cached = {out.path for stage in read.stages for out in stage.outs if out.cached}
     changed = {path for entries in read.status.values() for _, path in _changes(entries)} & cached
     return {path for path in changed if Path(path).is_file() and store.keeps(Path(path))}
@@ -93,7 +91,9 @@ def _undeclared(stage: Stage) -> list[str]:
         return []
     root, scripts = Path.cwd(), _scripts()
     try:
-        found = {name for command in stage.commands for name in imports.of_command(command, root, stage.folder, scripts)}
+        found = {
+            name for command in stage.commands for name in imports.of_command(command, root, stage.folder, scripts)
+        }
         open_ = imports.undeclared(sorted(found), [dep.path for dep in stage.deps], root)
     except Stop as stop:
         return [f"stage {stage.name}: {stop}"]

@@ -1,4 +1,4 @@
-"""Where the factory meets the model: `[tool.gitops]` in pyproject.toml, and DVC's files. docs/contract.md tells it all."""
+"""Where the factory meets the model: `[tool.gitops]` in pyproject.toml, and DVC's files; see docs/contract.md."""
 
 import hashlib
 import tomllib

@@ -49,9 +49,7 @@ def attempt(
     *argv: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, text: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a command on `text` without raising; the caller reads `returncode`, `stdout` and `stderr`."""
-    return subprocess.run(
-        argv, cwd=cwd, env=env, encoding="utf-8", errors="replace", capture_output=True, input=text
-    )
+    return subprocess.run(argv, cwd=cwd, env=env, encoding="utf-8", errors="replace", capture_output=True, input=text)
 
 
 def run(*argv: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, text: str = "") -> str:

@@ -49,7 +49,7 @@ def bring() -> None:
         Stop: the data remote lacks a file, or a file here has changes that would be lost.
     """
     pull()
-    if is_git() and not any(MOUNT.glob("files/md5/*/*")):
+    if is_git() and not holds_files():
         say("The data remote is empty: `uv run dvc repro && uv run gitops store push` fills it.")
         return
     say("› dvc pull")
@@ -59,6 +59,11 @@ def bring() -> None:
             "`uv run gitops store push`; what you changed yourself stays as it is"
         )
     say("What this commit names is here: `uv run dvc repro` has nothing to make, unless you change something.")
+
+
+def holds_files() -> bool:
+    """Tell whether anything was ever pushed to the Git store, as far as it is known here."""
+    return any(MOUNT.glob("files/md5/*/*"))
 
 
 def keeps(file: Path) -> bool:
@@ -161,7 +166,13 @@ def _first_commit() -> str:
 def _fetch() -> bool:
     """Bring origin's branch into refs/remotes; False where there is none or it can't be reached."""
     spec = f"+refs/heads/{BRANCH}:refs/remotes/origin/{BRANCH}"
-    return attempt("git", "fetch", "--quiet", "origin", spec, cwd=_clone(), env=remote_env()).returncode == 0
+    if not has_origin():
+        return False
+    done = attempt("git", "fetch", "--quiet", "origin", spec, cwd=_clone(), env=remote_env())
+    if done.returncode and "couldn't find remote ref" not in done.stderr:
+        said = " ".join(done.stderr.split()[-25:])
+        say(f"origin can't be reached ({said}): going on with what is known here of the data remote")
+    return done.returncode == 0
 
 
 def _clone() -> Path | None:

@@ -4,16 +4,12 @@ from argparse import ArgumentParser
 
 from model import data, evaluate, train
 from serving.commands import add_commands
-from serving.rows.errors import run_stage
+from serving.rows.errors import keep_going, run_stage
 
 
 def main() -> None:
     """Run one command: the stages of dvc.yaml, and those of the service."""
-    run_stage(command)
-
-
-def command() -> None:
-    """Read the command line, and do what it says."""
+    keep_going()  # also through `--help | head`
     parser = ArgumentParser("model", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -30,7 +26,8 @@ def command() -> None:
     add.set_defaults(run=evaluate.evaluate)
     add_commands(commands)
     options = vars(parser.parse_args())
-    options.pop("run")(**options)
+    command = options.pop("run")
+    run_stage(lambda: command(**options))
 
 
 if __name__ == "__main__":

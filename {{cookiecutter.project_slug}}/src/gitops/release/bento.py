@@ -92,7 +92,7 @@ def lay_out(project: Project, folder: Path) -> list[str]:
     names = contents(project)
     _present(names)
     if md5(Path(project.model)) != locked(Path("dvc.lock").read_text()).get(project.model):
-        raise Stop(f"{project.model} is not the model that dvc.lock names: run `uv run dvc checkout {project.model}`")
+        raise Stop(f"{project.model} is not the model that dvc.lock names: `uv run gitops store pull` brings it")
     for name in names:
         target = folder / inside(name)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -90,7 +90,7 @@ def data(project: Project, model: Description) -> list[Block]:
     """
     path = Path(project.data)
     if not path.exists():
-        raise Stop(f"{path} is not here, and the model card tells about it: `uv run dvc pull {path}`")
+        raise Stop(f"{path} is not here, and the model card tells about it: `uv run gitops store pull` brings it")
     facts: Text = [Untrusted(path), ", version ", Untrusted(md5(path)), f", {path.stat().st_size:,} bytes"]
     dates = [feature.name for feature in model.features if feature.type == "date"]
     try:

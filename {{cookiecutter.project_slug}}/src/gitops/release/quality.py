@@ -29,7 +29,7 @@ def table(project: Project, gates: Gates) -> pd.DataFrame:
     known = locked(Path("dvc.lock").read_text() if Path("dvc.lock").exists() else None)
     for name in (project.rows, project.predictions, project.metrics, project.description):
         if not Path(name).exists() or md5(Path(name)) != known.get(name):
-            raise Stop(f"{name} is not the one that dvc.lock names: `uv run dvc pull` or `uv run dvc repro` brings it")
+            raise Stop(f"{name} is not the one that dvc.lock names: `uv run gitops store pull` brings it")
     return with_segments(project, pd.read_parquet(project.predictions), gates.segments.columns)
 
 

@@ -48,9 +48,13 @@ def _lock() -> str | None:
 
 def _check_lock() -> None:
     """Two pull requests that crossed merge into a commit which nobody trained: it must not be released."""
-    if reasons := lock.check():
+    if reasons := lock.stale():
         way_out = f"On a branch from main, as a pull request. {lock.ADVICE}"
         raise Stop("\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out]))
+    if reasons := lock.unpushed():
+        way_out = "Whoever trained it runs `uv run gitops store push`; then run this again."
+        what = "the model of this commit was never pushed, so it is not released:"
+        raise Stop("\n  ".join([what, *reasons, way_out]))
 
 
 def _would(project: Project, plan: Plan) -> str:

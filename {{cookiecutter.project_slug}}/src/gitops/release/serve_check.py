@@ -69,15 +69,14 @@ def _probe(project: Project, records: list[dict[str, Any]]) -> Any:
         own = {"PYTHONPATH": str(release), "PYTHONNOUSERSITE": "1", "BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "1"}
         env = {name: os.environ[name] for name in HANDED_ON if name in os.environ} | own
         done = attempt(str(_environment() / "bin/python"), *words[1:], cwd=release, env=env)
-        command = " ".join(words[:3])
         if done.returncode:
-            last = _last_line(done.stderr or done.stdout)
-            cure = "add what is missing to the `serve` group (then `uv lock`) or to the files of [tool.gitops.bento]"
-            raise Stop(f"the model can't be served: with the `serve` group alone `{command}` says {last!r}: {cure}")
+            say(done.stderr.rstrip())
+            cure = "add what it lacks to that group, or to the files of [tool.gitops.bento]"
+            raise Stop(f"the `serve` group alone can't serve the model: {_last_line(done.stderr)!r}: {cure}")
         try:
             return json.loads(scores.read_text())
         except (OSError, ValueError):
-            raise Stop(f"`{command}` leaves no JSON list of scores where docs/contract.md asks for it") from None
+            raise Stop(f"`{project.probe}` leaves no JSON list of scores where docs/contract.md asks for it") from None
 
 
 def _last_line(said: str) -> str:

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from gitops.git import git
 from gitops.project import Project
-from gitops.review import contract
+from gitops.review import contract, owned
 from gitops.review.record import Change, Changes, CodeArea
 from gitops.review.state import MISSING, CommitState, DataVersion
-from gitops.review.verdict import FACTORY
 
 AREAS = {  # by the beginning of a path; the first that fits
     "model": ("src/model/",),
@@ -38,7 +37,7 @@ def changes_since(base: CommitState, new: CommitState, project: Project) -> Chan
         stages=tuple(name for name, stage in new.stages.items() if stage != base.stages.get(name)),
         contract=contract.contract_change(base.contract, new.contract),
         gates_changed=base.gates not in (None, new.gates),
-        factory_changed=tuple(name for name in files if name.startswith(FACTORY)),
+        factory_changed=tuple(owned.in_tree(base.revision, files)),
     )
 
 

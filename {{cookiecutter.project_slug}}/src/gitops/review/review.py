@@ -67,7 +67,9 @@ def _lock_state() -> LockState:
     """
     stale = lock.stale()
     missing = [] if stale else lock.missing()
-    here = [] if os.environ.get("GITHUB_ACTIONS") == "true" else [path for path in missing if Path(path).exists()]
+    on_runner = os.environ.get("GITHUB_ACTIONS") == "true"
+    others = lock.other_versions() if missing and not on_runner else set()
+    here = [path for path in missing if not on_runner and Path(path).exists() and path not in others]
     return LockState(tuple(stale), tuple(path for path in missing if path not in here), tuple(here))
 
 

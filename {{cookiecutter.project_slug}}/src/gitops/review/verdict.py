@@ -13,13 +13,12 @@ from typing import Any
 
 from gitops import github
 from gitops.markdown import code
-from gitops.review import codec, report
+from gitops.review import codec, owned, report
 from gitops.review.record import FORMAT, Outcome, Review
 from gitops.shell import Stop, say
 
 SIZE_LIMIT = 2**20  # bytes of a review.json that we are willing to read
 FILES_LIMIT = 3000  # files of a pull request that GitHub lists, and no more
-FACTORY = ("src/gitops/", ".github/", "pyproject.toml", "uv.lock")  # what makes the review, besides the gates
 
 
 def write_comment(path: Path, number: int) -> int:
@@ -85,7 +84,7 @@ def _warned(review: Review, number: int) -> Review:
     GitHub says which files change, since the review may not.
     """
     files = [row for entry in github.pages(f"/pulls/{number}/files") for row in _names(entry)]
-    found = [name for name in files if name == "gates.yaml" or name.startswith(FACTORY)]
+    found = owned.in_pull_request(number, files)
     if not found and len(files) < FILES_LIMIT:
         return review
     told = ", ".join(

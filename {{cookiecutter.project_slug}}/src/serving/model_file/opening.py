@@ -66,7 +66,9 @@ def open_model(path: Path = MODEL) -> Model:
     try:
         return load_model(path.read_bytes())
     except FileNotFoundError:
-        raise ModelError(f"there is no {path}: `uv run dvc repro` trains it, `uv run dvc pull` brings it") from None
+        raise ModelError(
+            f"there is no {path}: `uv run dvc repro` trains it, `uv run gitops store pull` brings it"
+        ) from None
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     except Exception as error:  # those of onnxruntime and skops have no common class

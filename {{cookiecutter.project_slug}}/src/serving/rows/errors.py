@@ -1,9 +1,13 @@
 """The one exception for a mistake in the input, and how a command ends with it."""
 
+import contextlib
 import io
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 
 class ModelError(Exception):
@@ -15,32 +19,28 @@ def cause(error: Exception) -> str:
     return "".join(c for c in " ".join(str(error).split())[:300] if c.isprintable())
 
 
-class _Output(io.FileIO):
-    """A standard stream that drops what nobody reads any more, as after `| head`: the command goes on to its end."""
+class _Unbroken(io.FileIO):
+    """A file that takes all that is written, and drops it where nobody reads any more (`| head`)."""
 
-    def write(self, content: Any) -> int:
+    def write(self, data: "Buffer") -> int:
         try:
-            return super().write(content)
-        except BrokenPipeError:
-            return len(content)
+            return super().write(data) or 0
+        except OSError:
+            return memoryview(data).nbytes
 
 
-def _lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    output = io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False))
-    return io.TextIOWrapper(
-        output,
-        stream.encoding,
-        stream.errors,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
-    )
+def keep_going() -> None:
+    """Let no output end the program: neither a reader who has left, nor a letter that the terminal has not."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        with contextlib.suppress(OSError):  # a test's stream, which has no number
+            raw = io.BufferedWriter(_Unbroken(stream.fileno(), "w", closefd=False))
+            setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "replace", line_buffering=True))
 
 
 def run_stage(stage: Callable[[], None]) -> None:
     """Run a command; a mistake in the input ends with one sentence and exit code 2."""
-    for name in ("stdout", "stderr"):
-        if isinstance(stream := getattr(sys, name), io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
-            setattr(sys, name, _lasting(stream))
+    keep_going()
     try:
         stage()
     except ModelError as error:

@@ -32,7 +32,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         names = [" ".join(name.split()) for name in table.column_names]
     except FileNotFoundError:
         raise ModelError(
-            f"there is no file {path}: check its name (`uv run dvc pull` brings the project's own table)"
+            f"there is no file {path}: check its name (`uv run gitops store pull` brings the project's own table)"
         ) from None
     except (OSError, UnicodeDecodeError, ArrowInvalid) as error:
         raise ModelError(
