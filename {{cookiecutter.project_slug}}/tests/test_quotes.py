@@ -62,7 +62,7 @@ def test_a_cell_in_quotes_may_span_lines(tmp_path: Path, content: str, second: l
 
 
 def test_whatever_is_written_well_is_cut_where_its_rows_end() -> None:
-    dice = random.Random(4)
+    dice = random.Random(4)  # noqa: S311 - no secret
     for _ in range(300):
         width = dice.randint(1, 5)
         cells = ["".join(dice.choices('a1,"\n\r ', k=dice.randint(0, 4))) for _ in range(width * dice.randint(1, 6))]
@@ -76,7 +76,10 @@ def test_whatever_is_written_well_is_cut_where_its_rows_end() -> None:
             assert b"".join(parts) == content
             for part in parts:  # each is whole rows
                 assert _rows(part)[1] == len(part)
-        assert first_row(b"\n\r\n" + content) == b"\n\r\n" + ",".join(table[0]).encode() + b"\r\n" or '"' in text.getvalue()
+        assert (
+            first_row(b"\n\r\n" + content) == b"\n\r\n" + ",".join(table[0]).encode() + b"\r\n"
+            or '"' in text.getvalue()
+        )
 
 
 def test_a_row_without_an_end_is_refused() -> None:
