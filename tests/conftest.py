@@ -17,6 +17,8 @@ from world import World
 # The factory is imported from the template's folder; compiled files there would end up in the next generated project.
 sys.dont_write_bytecode = True
 
+collect_ignore = ["generated"]  # they run in a generated project
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the long tests first, and ahead of all the one that builds ten images, so that two workers end together."""

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import PYTHON, missing, needs, run
+from harness import PYTHON, ROOT, missing, needs, run
 
 Bake = Callable[..., Path]
 
@@ -39,7 +40,10 @@ def trained(project: Path, env: dict[str, str]) -> tuple[dict[str, float], str]:
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_it_checks_and_trains_itself(bake: Bake, env: dict[str, str], version: str) -> None:
     interpreter(version, Path.cwd(), env)
-    project = committed(bake(python_version=version), env)
+    project = bake(python_version=version)
+    for file in (ROOT / "tests/generated").glob("*.py"):  # of what is shipped, which a project may replace
+        shutil.copy(file, project / "tests")
+    committed(project, env)
     assert run("uv", "run", "python", "--version", cwd=project, env=env).startswith(f"Python {version}.")
     tests = run("uv", "run", "pytest", "-q", cwd=project, env=env)
     assert " passed" in tests and "failed" not in tests and "skipped" not in tests

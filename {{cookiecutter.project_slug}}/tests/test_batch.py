@@ -45,7 +45,7 @@ def held_out() -> pd.DataFrame:
     return made_up(SCHEMA, ROWS)
 
 
-@pytest.mark.parametrize("batch_rows", [7, 1000])
+@pytest.mark.parametrize("batch_rows", [33, 1000])
 def test_scores_are_those_of_the_evaluation(project: Path, batch_rows: int) -> None:
     evaluated = pd.read_parquet("build/predictions.parquet")
     made_up(load_schema()).iloc[data.read_rows(data.HOLDOUT).index].to_csv("rows.csv", index=False)
