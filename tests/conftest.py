@@ -14,8 +14,7 @@ import released
 import seed
 from world import World
 
-# The factory is imported from the template's folder; compiled files there would end up in the next generated project.
-sys.dont_write_bytecode = True
+sys.pycache_prefix = harness.BYTECODE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

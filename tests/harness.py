@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = "{{cookiecutter.project_slug}}"
 SLUG = "churn-model"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+BYTECODE = str(Path(sys.prefix, "pycache"))  # of the template's own files: beside them, a generated project would get it
 
 KEEP = {"LANG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 KEEP_PREFIXES = ("LC_", "PIP_", "SSL_", "UV_")  # how this machine reaches its package index
@@ -46,7 +47,7 @@ def environment(home: Path) -> dict[str, str]:
     shared = {"UV_CACHE_DIR": f"{cache}/uv", "UV_PYTHON_INSTALL_DIR": f"{data}/uv/python"}
     own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "XDG_CACHE_HOME": str(home / ".cache")}
     quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
-    tidy = {"PATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}  # see conftest.py
+    tidy = {"PATH": os.pathsep.join(paths)}
     return {key: value for key, value in (shared | kept | own | quiet | tidy).items() if key not in DROP}
 
 
