@@ -32,14 +32,15 @@ STEPS = [  # each run dies before one of them, that is after the one above it
     "› uploading SHA256SUMS",
     "› publishing",
 ]
+REBUILT = {STEPS[3], STEPS[5]}  # as on another machine; between these two, the image of the same commit is taken again
 
 
 class Runner:
     """Starts each release on a fresh machine: a shallow clone, and what a workflow gives it."""
 
     def __init__(self, world: World, podman: Podman, registry: Registry, python: Path) -> None:
-        self.world, self.python, self.runs, self.registry = world, python, 0, registry
-        self.env = world.env | podman.env
+        self.world, self.podman, self.python, self.runs, self.registry = world, podman, python, 0, registry
+        self.env = world.env | podman.once(world.env)
         self.env |= {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": BOT_TOKEN, "GITHUB_REPOSITORY": REPOSITORY}
         self.env |= {"GITHUB_API_URL": world.hub.url, "GITHUB_SERVER_URL": world.hub.url, "BASE_IMAGE": BASE}
         self.env |= {"IMAGE": f"{registry.host}/acme/churn-model"}
@@ -116,6 +117,8 @@ def expect_one_whole(runner: Runner) -> None:
 
 def test_killed_after_each_step_it_ends_as_one_release(runner: Runner) -> None:
     for step in STEPS:
+        if step in REBUILT:
+            runner.podman.forget()
         code, said = runner.release(dies_before=step)
         assert code == -9, f"{step}: {said}"
         expect_no_half(runner)
