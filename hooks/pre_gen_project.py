@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,5 +42,22 @@ def refusal(slug: str, owner: str, approver: str) -> str | None:
     return None
 
 
-if sentence := refusal(ANSWERS["project_slug"], ANSWERS["github_owner"], ANSWERS["code_owner"]):
+def inside() -> str | None:
+    """Return what is wrong with the place: a repository in another one is never seen by GitHub.
+
+    A folder that the outer repository ignores is as good as outside.
+    """
+    if shutil.which("git") is None:  # the next hook says so
+        return None
+    here = str(Path.cwd())
+    outer = subprocess.run(["git", "rev-parse", "--show-toplevel"], text=True, capture_output=True)
+    if outer.returncode or subprocess.run(["git", "check-ignore", "--quiet", here]).returncode == 0:
+        return None
+    return (
+        f"this place is inside the Git repository {outer.stdout.strip()}, and a model repository is one of its own: "
+        "GitHub reads workflows only at the top; generate it elsewhere (--output-dir FOLDER)"
+    )
+
+
+if sentence := inside() or refusal(ANSWERS["project_slug"], ANSWERS["github_owner"], ANSWERS["code_owner"]):
     sys.exit(f"error: {sentence}")

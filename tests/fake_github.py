@@ -1,10 +1,12 @@
 """GitHub's REST API in memory, as far as a model repository uses it: it keeps state and refuses what GitHub refuses."""
 
+import base64
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import fake_releases
 from fake_server import Account, Answer, Call, Refused, Row, Server, find
@@ -113,6 +115,27 @@ def list_files(hub: FakeGitHub, call: Call, number: str) -> Answer:
     return hub.page(call, rows[:3000])
 
 
+def get_content(hub: FakeGitHub, call: Call, path: str) -> Answer:
+    """A file at a commit, branch or tag: raw where that is asked for, else as Base64, which ends at 1 MB."""
+    blob = hub.git("rev-parse", "--verify", f"{call.query.get('ref', 'HEAD')}:{unquote(path)}")
+    if blob is None or hub.git("cat-file", "-t", blob) != "blob":
+        raise Refused(404, "Not Found")
+    raw = subprocess.run(
+        ["git", "cat-file", "blob", blob], cwd=hub.root / f"{hub.repository}.git", capture_output=True, check=True
+    ).stdout
+    if "raw" in (call.accept or ""):
+        return 200, raw, {}
+    small = len(raw) <= 2**20
+    row = {
+        "type": "file",
+        "path": unquote(path),
+        "sha": blob,
+        "size": len(raw),
+        "encoding": "base64" if small else "none",
+    }
+    return 200, row | {"content": base64.encodebytes(raw).decode() if small else ""}, {}
+
+
 def pulls_of_commit(hub: FakeGitHub, call: Call, sha: str) -> Answer:
     return hub.page(call, [row for row in hub.pulls if sha in (row["merge_commit_sha"], row["head"]["sha"])])
 
@@ -156,6 +179,7 @@ ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("PATCH", r"/issues/comments/(\d+)", edit_comment),
     ("GET", r"/pulls/(\d+)", get_pull),
     ("GET", r"/pulls/(\d+)/files", list_files),
+    ("GET", r"/contents/(.+)", get_content),
     ("GET", r"/commits/([0-9a-f]{40})/pulls", pulls_of_commit),
     ("GET", "/issues", list_issues),
     ("POST", "/issues", add_issue),

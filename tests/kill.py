@@ -9,11 +9,11 @@ from gitops import shell
 said, words = shell.say, sys.argv.pop(1)
 
 
-def say(text: str) -> None:
+def say(text: str, *, error: bool = False) -> None:
     """Say it, unless it is the last word."""
     if words and text.startswith(words):
         os.kill(os.getpid(), signal.SIGKILL)
-    said(text)
+    said(text, error=error)
 
 
 shell.say = say  # before anybody imports it

@@ -20,7 +20,8 @@ identity = bento.identity(this)
 one = tags.Release(f"{this.name}@v{version}", version, commit, "", reason, identity, image)
 lock = Path("dvc.lock").read_bytes()
 model = project.locked(lock.decode())[this.model]
-text, files = papers.write(this, one, known[-1] if known else None, out)
+prepared = papers.prepare(this, one, known[-1] if known else None)
+text, files = papers.write(prepared, image, out)
 if packed:
     files.append(bento.build(this, version, {}, out))
 facts = {"format": 1, "version": version, "tag": one.tag, "commit": commit, "date": "", "identity": identity}

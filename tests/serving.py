@@ -69,7 +69,7 @@ def served(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = cwd.parent / f"service-{port}.log"
-    command = [*prefix, "bentoml", "serve", "model.service:Model", "--host", host, "--port", str(port)]
+    command = [*prefix, "bentoml", "serve", "serving.service:Model", "--host", host, "--port", str(port)]
     quiet = env | {"BENTOML_DO_NOT_TRACK": "1"} | variables
 
     def start() -> subprocess.Popen[bytes]:

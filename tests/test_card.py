@@ -1,5 +1,6 @@
 """The model card: its numbers are the model's, its words are goal.yaml's, and nothing in it is blank or hostile."""
 
+import json
 import re
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from gitops import goal
+from gitops.description import Target
 from gitops.prose import prose
 from gitops.shell import Stop
 from harness import Failed
@@ -18,7 +20,7 @@ from markdown_it import MarkdownIt
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 from test_adopt import flats, write
 
-TARGET = {"name": "churn", "task": "binary"}
+TARGET = Target(name="churn", task="binary", labels=("No", "Yes"))
 GOAL = """
 target: churn
 goal: Find who leaves.
@@ -38,7 +40,8 @@ HOSTILE = (
 def test_a_goal_is_read_whole() -> None:
     found = goal.read(GOAL, TARGET)
     assert (found.goal, found.owner, found.not_for) == ("Find who leaves", "@acme", ("Prices",))
-    assert found.success == {"measure": "Still there", "target": "60 of 100", "by": date(2027, 5, 26)}
+    assert found.success == goal.Success(measure="Still there", target="60 of 100", by=date(2027, 5, 26))
+    assert found.words == goal.ClassifierWords(rows="customers", called="likely to leave", happened="left")
 
 
 @pytest.mark.parametrize(
@@ -56,14 +59,10 @@ def test_a_goal_is_read_whole() -> None:
         ("target: 60 of 100, ", "", "goal.yaml: success lacks target"),
         (", happened: left", "", "goal.yaml: words lacks happened"),
         ("[Prices]", "[]", "goal.yaml: not_for is no list of texts"),
-        ("[Prices]", "[{a: b}]", "goal.yaml: not_for is not a text of 1 to 300 printable characters"),
+        ("[Prices]", "[{a: b}]", "goal.yaml: not_for[0] is not a text of 1 to 300 printable characters"),
         ("use: Calls", 'use: "a\\u202eb"', "goal.yaml: use is not a text of 1 to 300 printable characters"),
         ("use: Calls", f"use: {'a' * 301}", "goal.yaml: use is not a text of 1 to 300 printable characters"),
-        (
-            "target: churn",
-            "target: left",
-            "goal.yaml is about 'left' and schema.yaml predicts 'churn': say in goal.yaml",
-        ),
+        ("target: churn", "target: left", "goal.yaml is about 'left' and the model predicts 'churn': say in goal.yaml"),
         ("target: churn", "target: [", "goal.yaml is not valid YAML"),
         (GOAL, "", "goal.yaml: the file is not a mapping of target, goal"),
     ],
@@ -152,7 +151,13 @@ def test_hostile_words_stay_words(on_laptop: Laptop) -> None:
     content |= {"not_for": [HOSTILE], "words": dict.fromkeys(content["words"], HOSTILE)}
     content["success"] |= {"measure": HOSTILE, "target": HOSTILE}
     on_laptop.write("goal.yaml", yaml.safe_dump(content))
-    on_laptop.write("params.yaml", on_laptop.read("params.yaml") + f"{HOSTILE!r}: {HOSTILE!r}\n")
+    described = json.loads(on_laptop.read("model.json"))
+    described["parameters"][HOSTILE] = HOSTILE
+    described["ignored"][HOSTILE] = HOSTILE
+    described["model"] |= {"kind": HOSTILE, "file_format": HOSTILE}
+    described["features"].append(described["features"][0] | {"name": HOSTILE, "type": "category", "values": [HOSTILE]})
+    on_laptop.write("model.json", json.dumps(described))
+    on_laptop.run("dvc commit --quiet --force evaluate")
     card = on_laptop.run("python -m gitops card")
     html = re.sub(r"<code>.*?</code>", "", rendered(card).replace("<!-- -->", "\0"))
     assert html.count("evil") >= 10
@@ -165,7 +170,9 @@ def test_hostile_words_stay_words(on_laptop: Laptop) -> None:
 @pytest.mark.slow
 def test_a_file_that_is_not_the_locked_one_stops_the_card(on_laptop: Laptop) -> None:
     on_laptop.replace("metrics.json", "0.8", "0.9")
-    with pytest.raises(Failed, match=r"error: metrics\.json is not the one that dvc\.lock names: `uv run dvc pull`"):
+    with pytest.raises(
+        Failed, match=r"error: metrics\.json is not the one that dvc\.lock names: `uv run gitops store pull`"
+    ):
         on_laptop.run("python -m gitops card")
 
 
@@ -173,13 +180,13 @@ def test_a_file_that_is_not_the_locked_one_stops_the_card(on_laptop: Laptop) -> 
 def test_a_goal_about_another_model_blocks_the_review(on_laptop: Laptop) -> None:
     on_laptop.replace("goal.yaml", "target: churn ", "target: default ")
     report = on_laptop.review()
-    assert report.startswith("⛔ **Blocked**: `goal.yaml is about 'default' and schema.yaml predicts 'churn'")
+    assert report.startswith("⛔ **Blocked**: `goal.yaml is about 'default' and the model predicts 'churn'")
 
 
 @pytest.mark.slow
 def test_a_number_has_a_card_too(on_laptop: Laptop, tmp_path: Path) -> None:
     on_laptop.run(f"python -m model adopt {write(tmp_path / 'flats.csv', flats())} --target price", "dvc repro --quiet")
-    with pytest.raises(Failed, match="error: goal.yaml is about 'churn' and schema.yaml predicts 'price'"):
+    with pytest.raises(Failed, match="error: goal.yaml is about 'churn' and the model predicts 'price'"):
         on_laptop.run("python -m gitops card")
     on_laptop.replace("goal.yaml", "target: churn ", "target: price ")
     with pytest.raises(Failed, match="error: goal.yaml: words has no 'called'; it knows rows"):

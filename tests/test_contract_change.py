@@ -5,7 +5,9 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from gitops.review.contract import change
+from gitops.review.contract import contract_change
+from gitops.review.record import Contract
+from gitops.shell import Stop
 
 REQUEST = {
     "properties": {"plan": {"type": "string", "enum": ["a", "b"]}, "age": {"type": "integer"}},
@@ -68,9 +70,9 @@ ROW, SENT = "components.schemas.Row", "components.schemas.Prediction"
     ],
 )
 def test_it_breaks(path: str, value: object, breaks: str) -> None:
-    kind, reasons = change(json.dumps(BASE), after(path, value))
-    assert kind == "breaking"
-    assert any(reason.startswith(breaks) for reason in reasons), reasons
+    found = contract_change(json.dumps(BASE), after(path, value))
+    assert found.change == "breaking"
+    assert any(reason.startswith(breaks) for reason in found.breaks), found
 
 
 @pytest.mark.parametrize(
@@ -87,10 +89,17 @@ def test_it_breaks(path: str, value: object, breaks: str) -> None:
     ],
 )
 def test_it_does_not_break(path: str, value: object) -> None:
-    assert change(json.dumps(BASE), after(path, value)) == ("compatible", [])
+    assert contract_change(json.dumps(BASE), after(path, value)) == Contract("compatible", ())
 
 
 def test_no_change_and_no_contract() -> None:
-    assert change(json.dumps(BASE), json.dumps(BASE)) == ("none", [])
-    assert change(None, json.dumps(BASE)) == ("none", [])
-    assert change(json.dumps(BASE), None)[0] == "breaking"
+    assert contract_change(json.dumps(BASE), json.dumps(BASE)) == Contract("none", ())
+    assert contract_change(None, json.dumps(BASE)) == Contract("none", ())
+    assert contract_change(json.dumps(BASE), None).change == "breaking"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", '{"paths": {}}', '{"paths": [], "components": {"schemas": {}}}'])
+def test_a_contract_that_is_none_is_one_sentence(text: str) -> None:
+    with pytest.raises(Stop, match="the contract is not an OpenAPI document"):
+        contract_change(json.dumps(BASE), text)
+    assert contract_change(text, json.dumps(BASE)) == Contract("compatible", ()), "it can be mended"

@@ -1,5 +1,6 @@
 """The fake must refuse where GitHub refuses, or tests against it prove nothing."""
 
+import base64
 import json
 import subprocess
 import urllib.error
@@ -165,6 +166,23 @@ def test_files_of_a_pull_request(hub: FakeGitHub, send: Send, tmp_path: Path) ->
     assert renamed["previous_filename"] == "b" and {row["status"] for row in rows} == {"added", "renamed"}
     assert len(send("GET", "/pulls/7/files")[1]) == 30
     assert len(send("GET", "/pulls/7/files?per_page=30&page=2")[1]) == 11
+
+
+def test_contents_at_a_revision(hub: FakeGitHub, send: Send, tmp_path: Path) -> None:
+    bare = tmp_path / "acme/churn-model.git"
+    for name, size in (("small", 10), ("large", 2**20 + 1)):
+        (tmp_path / name).write_text("x" * size)
+        blob = git(bare, "hash-object", "-w", str(tmp_path / name))
+        tree = subprocess.run(
+            ["git", "mktree"], cwd=bare, input=f"100644 blob {blob}\tä b\n", text=True, capture_output=True, check=True
+        ).stdout.strip()
+        git(bare, "update-ref", f"refs/heads/{name}", git(bare, "commit-tree", "-m", "one", tree))
+    status, row = send("GET", "/contents/%C3%A4%20b?ref=small")
+    assert status == 200 and row["encoding"] == "base64" and base64.b64decode(row["content"]) == b"x" * 10
+    status, row = send("GET", "/contents/%C3%A4%20b?ref=large")
+    assert (row["encoding"], row["content"], row["size"]) == ("none", "", 2**20 + 1), "this form ends at 1 MB"
+    assert send("GET", "/contents/missing?ref=small")[0] == 404
+    assert send("GET", "/contents/%C3%A4%20b?ref=missing")[0] == 404
 
 
 def test_issues_and_labels(hub: FakeGitHub, send: Send) -> None:

@@ -12,7 +12,6 @@ import random
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from harness import ROOT
@@ -23,8 +22,8 @@ pytestmark = pytest.mark.slow
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = ROOT / "docs/examples"
 COLUMN = "  total_charges: {type: number, min: 0, nullable: true}\n"
-FIT = "        pipeline.fit(_frame(matrices), data.truth(schema, rows))\n"
-ROWS = "    matrices = score.from_frame(schema, rows)\n"
+FIT = "        fit(pipeline, features, data.truth(schema, rows), given)\n"
+ROWS = "    features = named(schema, from_frame(schema, rows))\n"
 
 
 def boosting(project: Laptop) -> None:
@@ -94,8 +93,7 @@ def test_a_pull_request_reads_like_this(
     change(on_laptop)
     on_laptop.run("dvc repro --quiet")
     text = on_laptop.review()
-    review: dict[str, Any] = json.loads(on_laptop.read("review/review.json"))
-    assert review["verdict"] == verdict
+    assert json.loads(on_laptop.read("review/review.json"))["conclusion"]["verdict"] == verdict
     assert why in text.splitlines()[0]
     matches_golden(text, f"{change.__name__}.md", GOLDEN)
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,19 @@ from act import Run
 from fake_github import FakeGitHub
 from fake_server import BOT_TOKEN, make_repository
 from gitops.markdown import code
-from gitops.review import claims, compare, scoring, verdict
+from gitops.review import claims, codec, scoring, verdict
+from gitops.review.bootstrap import finite
+from gitops.review.decide import beside
+from gitops.review.record import LockState, MetricRow, Outcome, Verdict
+from gitops.review.state import read_metrics
 from gitops.shell import Stop
 from harness import ROOT, TEMPLATE, needs
 from laptop import Laptop
+from projects import project
 from test_golden import edit_table
+from test_report import GOOD, SEGMENT
 from test_report import review as finished
+from test_state import state
 from world import World
 
 HOSTILE = "a|b`c` <!-- x --> @acme **bold** [l](http://evil) <img src=x> ```mermaid $(touch pwned)"
@@ -34,7 +42,7 @@ STUMP = {
     "max_iter: 80": "max_iter: 1",
     "max_leaf_nodes: 8": "max_leaf_nodes: 2",
 }
-ALWAYS = 'return {"verdict": "pass", "reasons": [], "warnings": []}'
+ALWAYS = "return Conclusion(Outcome.PASSES, (), (), ())"
 FACTORY = "a code owner must look, this pull request changes what judges it: "
 
 
@@ -73,7 +81,7 @@ def _commit(hub: FakeGitHub, path: str) -> str:
 
 def saved(folder: Path, **parts: Any) -> Path:
     path = folder / "review.json"
-    path.write_text(json.dumps(finished(**parts)))
+    path.write_text(codec.dumps(finished(**parts)))
     return path
 
 
@@ -86,49 +94,56 @@ def saved(folder: Path, **parts: Any) -> Path:
         ("src/gitops/review/review.py", "src/gitops/other.py", "src/gitops/other.py, src/gitops/review/review.py"),
         ("src/gitops/review/review.py", "docs/review.py", "src/gitops/review/review.py"),
         ("a", ".github/workflows/pull-request.yml", ".github/workflows/pull-request.yml"),
-        ("a", "pyproject.toml", "pyproject.toml"),
-        ("a", "uv.lock", "uv.lock"),
+        ("a", "pyproject.toml", "pyproject.toml (unreadable)"),
+        ("a", "uv.lock", "uv.lock (unreadable)"),
         ("a", "gates.yaml", "gates.yaml"),
     ],
 )
 def test_a_change_of_the_factory_is_said_first_whatever_the_review_says(
-    hub: FakeGitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, named: str
+    hub: FakeGitHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    old: str,
+    new: str,
+    named: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # the base has none of these files
     changes(hub, old, new)
     path = saved(tmp_path)
-    assert json.loads(path.read_text())["verdict"] == "pass"
-    assert verdict.comment(path, 7) == 0
+    assert verdict.read(path).conclusion.verdict is Outcome.PASSES
+    assert verdict.write_comment(path, 7) == 0
     first = hub.comments[0]["body"].splitlines()[1]
     assert first.startswith(f"⚠️ **Look before you merge**: `{FACTORY}") and set(named.split(", ")) <= set(
         first.rpartition(": ")[2].strip("`").split(", ")
     )
     for given in ("7", "refs/heads/gh-readonly-queue/main/pr-7-" + "a" * 40):
         capsys.readouterr()
-        assert verdict.verdict(path, "", given) == 0, "a code owner's approval decides, not this check"
+        assert verdict.print_verdict(path, "", given) == 0, "a code owner's approval decides, not this check"
         assert FACTORY in capsys.readouterr().out
 
 
 def test_a_block_stays_a_block_when_the_factory_changes(hub: FakeGitHub, tmp_path: Path) -> None:
     changes(hub, "a", "src/gitops/review/review.py")
-    path = saved(tmp_path, lock={"stale": ["reason"], "missing": []})
-    assert verdict.verdict(path, "", "7") == 1
-    verdict.comment(path, 7)
+    path = saved(tmp_path, lock=LockState(stale=("reason",)))
+    assert verdict.print_verdict(path, "", "7") == 1
+    verdict.write_comment(path, 7)
     assert hub.comments[0]["body"].splitlines()[1] == "⛔ **Blocked**: `dvc.lock is stale: reason`"
     assert FACTORY in hub.comments[0]["body"].splitlines()[2]
 
 
 def test_another_change_adds_nothing(hub: FakeGitHub, tmp_path: Path) -> None:
     changes(hub, "src/model/train.py", "src/model/fit.py")
-    verdict.comment(saved(tmp_path), 7)
+    verdict.write_comment(saved(tmp_path), 7)
     assert "✅ **Ready to merge**" in hub.comments[0]["body"] and FACTORY not in hub.comments[0]["body"]
 
 
 def test_when_github_does_not_say_what_changes_nothing_passes(hub: FakeGitHub, tmp_path: Path) -> None:
     hub.fail("GET", "/files", 502)
     with pytest.raises(Stop, match="502"):
-        verdict.verdict(saved(tmp_path), "", "7")
+        verdict.print_verdict(saved(tmp_path), "", "7")
     with pytest.raises(Stop, match="names no pull request"):
-        verdict.verdict(saved(tmp_path), "", "refs/heads/pr-x")
+        verdict.print_verdict(saved(tmp_path), "", "refs/heads/pr-x")
 
 
 def test_a_change_too_large_to_list_is_looked_at(
@@ -136,14 +151,14 @@ def test_a_change_too_large_to_list_is_looked_at(
 ) -> None:
     changes(hub, "a", "b")
     monkeypatch.setattr(verdict, "FILES_LIMIT", 1)
-    verdict.comment(saved(tmp_path), 7)
+    verdict.write_comment(saved(tmp_path), 7)
     assert f"`{FACTORY}too many files to list`" in hub.comments[0]["body"]
 
 
 def test_a_review_gives_the_runner_no_command(
     hub: FakeGitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    verdict.verdict(saved(tmp_path, notes=["::add-mask::e", "x\n::error::forged", "a ##[error]forged"]), "")
+    verdict.print_verdict(saved(tmp_path, remarks=("::add-mask::e", "x\n::error::forged", "a ##[error]forged")), "")
     lines = capsys.readouterr().out.splitlines()
     assert any("::add-mask::e" in line for line in lines)
     assert not [line for line in lines if line.strip().startswith("::") or "##[" in line]
@@ -153,15 +168,15 @@ def test_a_review_gives_the_runner_no_command(
 def test_an_edited_review_script_does_not_pass_unseen(world: World) -> None:
     needs("uv")
     world.merge("first")
-    source = (ROOT / TEMPLATE / "src/gitops/review/review.py").read_text()
-    old = next(line.strip() for line in source.splitlines() if line.strip().startswith('return {"verdict": '))
-    world.commit("worse", {"src/gitops/review/review.py": source.replace(old, ALWAYS)})
+    source = (ROOT / TEMPLATE / "src/gitops/review/conclude.py").read_text()
+    old = next(line.strip() for line in source.splitlines() if line.strip().startswith("return Conclusion("))
+    world.commit("worse", {"src/gitops/review/conclude.py": source.replace(old, ALWAYS)})
     done = world.act(world.open_pr("worse"), "pull-request.yml")
     told = json.loads((done.artifacts / "review/review.json").read_text())
-    assert told["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
+    assert told["conclusion"]["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
     (row,) = world.hub.comments
-    assert row["body"].splitlines()[1] == f"⚠️ **Look before you merge**: `{FACTORY}src/gitops/review/review.py`"
-    assert f"{FACTORY}src/gitops/review/review.py" in done.log("verdict")
+    assert row["body"].splitlines()[1] == f"⚠️ **Look before you merge**: `{FACTORY}src/gitops/review/conclude.py`"
+    assert f"{FACTORY}src/gitops/review/conclude.py" in done.log("verdict")
 
 
 # Names and values
@@ -203,8 +218,8 @@ def test_names_and_values_stay_in_their_code_spans(on_laptop: Laptop, hub: FakeG
 @pytest.mark.parametrize("place", ["metric", "segment"])
 def test_a_metrics_and_a_categorys_name_stay_in_their_code_spans(hub: FakeGitHub, tmp_path: Path, place: str) -> None:
     changes(hub, "a", "b")
-    row = finished()["metrics"][0] | {"name": HOSTILE, "verdict": "worse", "reason": HOSTILE}
-    verdict.comment(saved(tmp_path, **{"metrics" if place == "metric" else "segments": [row]}), 7)
+    row = replace(GOOD if place == "metric" else SEGMENT, name=HOSTILE, verdict=Verdict.WORSE, reason=HOSTILE)
+    verdict.write_comment(saved(tmp_path, **{f"{place}s": (row,)}), 7)
     text = hub.comments[0]["body"].removeprefix("<!-- gitops-review -->")
     assert "evil" in text and [harm for harm in HARMS if harm in outside(text)] == []
 
@@ -212,8 +227,18 @@ def test_a_metrics_and_a_categorys_name_stay_in_their_code_spans(hub: FakeGitHub
 # Files that claim something
 
 
-ROWS = [{"name": "roc_auc", "challenger": 0.84, "champion": math.nan, "difference": math.nan, "more_is_better": True}]
-ROWS[0] |= {"floor": None, "tolerance": 0.01, "require": "not_worse"}
+ROW = MetricRow(
+    name="roc_auc",
+    rows=3,
+    more_is_better=True,
+    champion=None,
+    challenger=0.84,
+    difference=None,
+    floor=None,
+    tolerance=0.01,
+    require="not_worse",
+    verdict=Verdict.MEETS_THE_GATE,
+)
 UNREADABLE = "is not a small JSON object of numbers"
 
 
@@ -234,22 +259,21 @@ UNREADABLE = "is not a small JSON object of numbers"
     ],
 )
 def test_a_metrics_file_is_believed_only_as_far_as_it_is_measured(
-    tmp_path: Path, text: str | None, words: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, words: list[str]
 ) -> None:
-    file, predictions, scored = tmp_path / "metrics.json", tmp_path / "p.parquet", table()
-    scored.to_parquet(predictions)
-    if text is not None:
-        file.write_text(text, errors="surrogateescape")
-    found = claims.doubts(predictions, file, scored, ROWS)
+    monkeypatch.chdir(tmp_path)
+    scored = table()
+    scored.to_parquet("predictions.parquet")
+    found = claims.contradictions(project(predictions="predictions.parquet"), state(metrics=text), scored, [ROW])
     assert len(found) == len(words) and all(word in sentence for word, sentence in zip(words, found, strict=True))
-    assert finished(claims=found)["verdict"] == ("block" if words else "pass")
+    assert finished(claims=tuple(found)).conclusion.verdict is (Outcome.BLOCKS if words else Outcome.PASSES)
 
 
 @pytest.mark.parametrize("text", ['{"roc_auc": NaN}', '{"roc_auc": "<b>"}', "{" * 10 * 2**20, "", "null"])
 def test_a_champions_metrics_file_of_nonsense_leaves_its_cell_empty(text: str) -> None:
-    committed = (claims.numbers(text) or {}).get("roc_auc", math.nan)
-    assert math.isnan(compare._beside(dict(ROWS[0]), committed)["champion"])
-    assert compare._beside(dict(ROWS[0]), 0.8)["champion"] == 0.8
+    committed = finite((read_metrics(text) or {}).get("roc_auc", math.nan))
+    assert beside(ROW, committed).champion is None
+    assert beside(ROW, 0.8).champion == 0.8
 
 
 def table() -> pd.DataFrame:
@@ -269,11 +293,12 @@ def table() -> pd.DataFrame:
         (table().drop(columns="id"), "is not a table of id, truth and score"),
     ],
 )
-def test_predictions_are_compared_with_what_the_model_says(tmp_path: Path, edited: pd.DataFrame, words: str) -> None:
-    file, path = tmp_path / "metrics.json", tmp_path / "p.parquet"
-    file.write_text("{}")
-    edited.to_parquet(path)
-    found = claims.doubts(path, file, table(), [])
+def test_predictions_are_compared_with_what_the_model_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: pd.DataFrame, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    edited.to_parquet("predictions.parquet")
+    found = claims.contradictions(project(predictions="predictions.parquet"), state(metrics="{}"), table(), [])
     assert (found == []) if not words else (len(found) == 1 and words in found[0])
 
 
@@ -302,7 +327,7 @@ def test_lowered_gates_judge_nothing(on_laptop: Laptop) -> None:
     on_laptop.replace("gates.yaml", "tolerance: ", "tolerance: 9")
     on_laptop.run("dvc repro --quiet")
     text = on_laptop.review()
-    review = json.loads(on_laptop.read("review/review.json"))
+    review = json.loads(on_laptop.read("review/review.json"))["conclusion"]
     assert review["verdict"] == "block" and "is below its floor 0.8 by" in text.splitlines()[0]
     assert review["warnings"][0] == "gates.yaml changes here: this review used the gates of the base"
     assert code(review["warnings"][0]) in text
@@ -311,19 +336,17 @@ def test_lowered_gates_judge_nothing(on_laptop: Laptop) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"p95_ms": 1.5, "format": "skops"}', (1.5, "skops")),
-        ('{"p95_ms": 1.5}', (1.5, None)),
-        ('{"p95_ms": 1.5, "format": "onnx**, approved by @acme"}', (1.5, None)),
-        ('{"p95_ms": 1.5, "format": "onnx\\n"}', (1.5, None)),
-        ('{"p95_ms": 1.5, "format": ["onnx"]}', (1.5, None)),
-        ('{"p95_ms": "fast", "format": "onnx"}', (None, None)),
-        ('["onnx"]', (None, None)),
-        ("no JSON", (None, None)),
+        ('{"p95_ms": 1.5}', 1.5),
+        ('{"p95_ms": 1.5, "format": "skops"}', 1.5),
+        ('{"p95_ms": "fast"}', None),
+        ('{"p95_ms": Infinity}', None),
+        ('{"p95_ms": 1' + "0" * 400 + "}", None),
+        ("[" * 100_000, None),
+        ('["onnx"]', None),
+        ("no JSON", None),
     ],
 )
-def test_what_a_model_says_of_itself_is_a_number_and_a_plain_word(
-    tmp_path: Path, text: str, told: tuple[float | None, str | None]
-) -> None:
+def test_what_a_model_says_of_its_speed_is_a_number_or_nothing(tmp_path: Path, text: str, told: float | None) -> None:
     file = tmp_path / "timing.json"
     file.write_text(text)
-    assert scoring._told(file) == told
+    assert scoring._p95(file) == told

@@ -16,6 +16,7 @@ from gitops.release import registry as api
 from gitops.shell import Stop
 from harness import Failed
 from laptop import Laptop
+from test_release import INSIDE
 
 pytestmark = pytest.mark.slow
 
@@ -27,10 +28,9 @@ OURS = {
     "opt/bento/bento.yaml",
     "opt/bento/src/bentofile.yaml",
     "opt/bento/src/build/model.bin",
-    *(f"opt/bento/src/model/{name}.py" for name in ("__init__", "api", "auth", "contract", "observe", "predict")),
-    *(f"opt/bento/src/model/{name}.py" for name in ("reasons", "route", "schema", "score", "service", "skops_model")),
     "opt/bento/src/params.yaml",
     "opt/bento/src/schema.yaml",
+    *(f"opt/bento/{name}" for name in INSIDE if name.startswith("src/serving/")),
 }
 
 
@@ -50,7 +50,7 @@ def built(champion: Path, podman: Podman, tmp_path_factory: pytest.TempPathFacto
 def here(built: tuple[Laptop, str, str], podman: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Stand in a copy of that project's files, with the same podman, and return the image's id."""
     laptop, made, _ = built
-    for name in ("pyproject.toml", "openapi.json"):
+    for name in ("pyproject.toml", "openapi.json", "model.json"):
         shutil.copy(laptop.path / name, tmp_path)
     shutil.copytree(laptop.path / "build", tmp_path / "build")
     podman.use(monkeypatch)

@@ -63,7 +63,7 @@ def test_a_better_model_may_be_merged(trained: World) -> None:
     assert "| `roc_auc` | 0.83" in text and "Both models scored the same 1,409 held-out rows" in text
     assert "| `model.linear.alpha` | `100000.0` | `1.0` |" in text
     assert [path.name for path in done.artifacts.iterdir()] == ["review"]
-    assert json.loads((done.artifacts / "review/review.json").read_text())["verdict"] == "pass"
+    assert json.loads((done.artifacts / "review/review.json").read_text())["conclusion"]["verdict"] == "pass"
 
 
 def test_a_worse_model_is_blocked_until_a_push_mends_it(trained: World) -> None:
@@ -97,7 +97,7 @@ def test_a_stale_lock_is_trained_shown_and_blocked(trained: World) -> None:
     assert "⛔ **Blocked**: `dvc.lock is stale: stage train: " in text
     assert "On this branch: `uv run dvc repro && uv run gitops store push`, then commit" in text
     assert "trained in this run" in text and "✅ better" in text, "the reviewer sees the numbers all the same"
-    assert "> python -m model train" in done.log("review")
+    assert "> python -m model.train" in done.log("review")
 
 
 def test_a_fork_is_trained_and_reviewed_and_writes_nothing(trained: World) -> None:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from gitops.release import notes
+from gitops.review.record import Contract
 from gitops.tags import Release
 from laptop import Laptop
 from released import IMAGE, release
@@ -75,13 +76,11 @@ def test_a_loss_that_the_gates_waive_is_a_remark_and_not_an_objection(on_laptop:
 
 def test_callers_learn_what_breaks_them() -> None:
     one = Release("churn-model@v2.0.0", "2.0.0", "c" * 40, "", "the API contract breaks its callers", "i", "")
-    found = {"contract": {"change": "breaking", "breaks": ["Row.tenure is `gone` <b>"]}}
-    assert notes.callers(found) == [
+    assert notes.callers(Contract("breaking", ("Row.tenure is `gone` <b>",))) == [
         "**Programs that ask the model must change first:**",
         "- `Row.tenure is ˋgoneˋ <b>`",
     ]
-    found["contract"]["change"] = "compatible"
-    assert "something new that they can send" in notes.callers(found)[0]
+    assert "something new that they can send" in notes.callers(Contract("compatible", ()))[0]
     assert notes.environments(one, one) == [
         "This release made no image, so no environment runs it by itself. To go back, serve the Bento of 2.0.0."
     ]

@@ -103,9 +103,21 @@ def test_the_slugs_that_no_project_can_have_are_its_dependencies(template: Path)
     assert taken == sorted({entry.partition("[")[0].partition("=")[0].partition("<")[0].lower() for entry in wanted})
 
 
+def test_inside_another_repository_a_project_is_refused_and_leaves_nothing(
+    bake: Bake, tmp_path: Path, env: dict[str, str]
+) -> None:
+    outer = tmp_path / "baked"
+    outer.mkdir()
+    run("git", "init", "--quiet", cwd=outer, env=env)
+    with pytest.raises(Failed, match=f"error: this place is inside the Git repository {outer}, and a model repository"):
+        bake()
+    assert [path.name for path in outer.iterdir()] == [".git"]
+
+
 def test_the_project_is_a_repository_of_its_own_on_main(bake: Bake, tmp_path: Path, env: dict[str, str]) -> None:
     (tmp_path / "baked").mkdir()
     run("git", "init", "--quiet", "--initial-branch=other", cwd=tmp_path / "baked", env=env)
+    (tmp_path / "baked/.gitignore").write_text(f"/{SLUG}/\n")  # as the template does with its demo/
     (tmp_path / "home/.gitconfig").write_text("")  # a new machine: nobody told Git a name
     project = bake()
     assert run("git", "rev-parse", "--show-toplevel", cwd=project, env=env) == str(project)

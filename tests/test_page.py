@@ -1,12 +1,15 @@
 """The report as a page: the same content, nothing from outside, and untrusted text that stays text."""
 
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from gitops.document import Fold, Table
+from gitops.document import Axis, Chart, Fold, Series, Table
 from gitops.review import page, report, svg
-from test_report import CHART, GOOD, HOSTILE, review
+from gitops.review.record import Champion, Change, Contract, LockState, ValueRow, Verdict
+from test_report import BAD, CHART, GOOD, HOSTILE, SEGMENT, UNSURE, review
 
 HOSTILE_HTML = (
     f"""</code></td></table><script>alert(1)</script>"' onload=x <img src="https://evil"> &amp;evil {HOSTILE}"""
@@ -21,15 +24,15 @@ ATTRIBUTES = {
     *("viewbox", "transform", "points", "x", "y", "x1", "x2", "y1", "y2", "text-anchor"),
 }
 EMPTY = {"meta"}
-BAD = GOOD | {"verdict": "below floor", "reason": "roc_auc 0.7000 is below its floor 0.8 by 0.1000"}
-ALONE = {key: value for key, value in GOOD.items() if key not in ("low", "high", "visible")}
-NOTHING = ALONE | {"champion": None, "challenger": None, "difference": None, "verdict": "missing", "reason": "no value"}
-ERRORS: dict[str, Any] = {
-    "title": "Mean absolute error",
-    "x": ["tenth of the rows, by rising score", 1, 10],
-    "y": ["error", 0, 12.5],
-}
-ERRORS |= {"series": {"challenger": [3, 4, 12.5]}}
+ALONE = replace(GOOD, interval=None)
+NOTHING = replace(ALONE, champion=None, challenger=None, difference=None, verdict=Verdict.MISSING, reason="no value")
+NO_SEGMENT = replace(SEGMENT, champion=None, challenger=None, difference=None, interval=None)
+ERRORS = Chart(
+    "Mean absolute error",
+    Axis("tenth of the rows, by rising score", 1, 10),
+    Axis("error", 0, 12.5),
+    (Series("challenger", (3, 4, 12.5)),),
+)
 
 
 class Page(HTMLParser):
@@ -63,58 +66,47 @@ class Page(HTMLParser):
             self.texts.append(data.strip())
 
 
-def hostile() -> dict[str, dict[str, Any]]:
-    """Return reviews' parts with hostile text in each place that a pull request can write to."""
-    change = [{"name": HOSTILE_HTML, "champion": HOSTILE_HTML, "challenger": HOSTILE_HTML}]
-    return {
-        "params": {"params": change},
-        "data": {"data": change},
-        "unpaired": {"champion": {"state": "unpaired", "note": HOSTILE_HTML}},
-        "same": {"champion": {"state": "same", "note": HOSTILE_HTML}, "metrics": []},
-        "reasons": {"lock": {"stale": [HOSTILE_HTML], "missing": [HOSTILE_HTML]}},
-        "contract": {"contract": {"change": HOSTILE_HTML, "breaks": [HOSTILE_HTML]}},
-        "metric": {"metrics": [GOOD | {"name": HOSTILE_HTML, "require": HOSTILE_HTML}]},
-        "verdict": {"metrics": [GOOD | {"name": HOSTILE_HTML, "verdict": "worse", "reason": HOSTILE_HTML}]},
-        "segment": {"segments": [GOOD | {"name": HOSTILE_HTML}]},
-        "factory": {"factory_changed": [HOSTILE_HTML]},
-        "note": {"notes": [HOSTILE_HTML]},
-        "value": {"value": {HOSTILE_HTML: {"threshold": 0.5, "per_1000": 1.0}}},
-        "commit": {"commit": '"><b>evil', "base": "<script>"},
-    }
+CHANGE = (Change(HOSTILE_HTML, HOSTILE_HTML, HOSTILE_HTML),)
+PLACES: dict[str, dict[str, Any]] = {  # parts of reviews with hostile text wherever a pull request can write it
+    "params": {"params": CHANGE},
+    "data": {"data": CHANGE},
+    "unpaired": {"champion": Champion("d", HOSTILE_HTML, "unpaired", HOSTILE_HTML)},
+    "same": {"champion": Champion("d", "on main", "same", HOSTILE_HTML), "metrics": ()},
+    "lock": {"lock": LockState((HOSTILE_HTML,), (HOSTILE_HTML,), (HOSTILE_HTML,))},
+    "contract": {"contract": Contract("breaking", (HOSTILE_HTML,))},
+    "metric": {"metrics": (replace(GOOD, name=HOSTILE_HTML),)},
+    "verdict": {"metrics": (replace(GOOD, name=HOSTILE_HTML, verdict=Verdict.WORSE, reason=HOSTILE_HTML),)},
+    "segment": {"segments": (replace(SEGMENT, name=HOSTILE_HTML),)},
+    "factory": {"factory_changed": (HOSTILE_HTML,)},
+    "remark": {"remarks": (HOSTILE_HTML,)},
+    "format": {"model_format": HOSTILE_HTML},
+    "commit": {"commit": '"><b>evil', "base": "<script>"},
+}
 
 
-@pytest.mark.parametrize("place", hostile())
+@pytest.mark.parametrize("place", PLACES)
 def test_hostile_text_is_only_text(place: str) -> None:
-    parsed = Page(page.page(review(charts=[CHART], **hostile()[place])))
+    parsed = Page(page.html_page(review(charts=(CHART,), **PLACES[place])))
     assert set(parsed.tags) <= TAGS
     assert {name for _, name, _ in parsed.attributes} <= ATTRIBUTES
     assert not [value for _, _, value in parsed.attributes if "evil" in value or "script" in value]
     assert any("evil" in text or "<script>" in text for text in parsed.texts)  # it is shown, not swallowed
     assert "\u202e" not in "".join(parsed.texts)
-    plain = Page(page.page(review(charts=[CHART], **_tamed(hostile()[place]))))
-    assert parsed.tags == plain.tags
+    tamed = {name: _tamed(part) for name, part in PLACES[place].items()}
+    assert parsed.tags == Page(page.html_page(review(charts=(CHART,), **tamed))).tags
 
 
 def _tamed(value: Any) -> Any:
-    """Return the same parts with a harmless word for each hostile text."""
-    if isinstance(value, dict):
-        return {_tamed(key) if key == HOSTILE_HTML else key: _tamed(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_tamed(part) for part in value]
-    return "word" if value in (HOSTILE_HTML, '"><b>evil', "<script>") else value
-
-
-def test_numbers_must_be_numbers() -> None:
-    for row in (GOOD | {"challenger": "<b>1"}, GOOD | {"tolerance": "<b>1"}, GOOD | {"low": "<b>1"}):
-        with pytest.raises((TypeError, ValueError)):
-            page.page(review(metrics=[row]))
-    for chart in (CHART | {"title": "<b>"}, CHART | {"series": {"<b>": [1]}}, CHART | {"y": ["<b>", 0, 1]}):
-        with pytest.raises(ValueError, match="not a chart of ours"):
-            page.page(review(charts=[chart]))
+    """Return the same part with a harmless word for each hostile text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _tamed(getattr(value, field.name)) for field in fields(value)})
+    if isinstance(value, tuple):
+        return tuple(map(_tamed, value))
+    return "word" if not isinstance(value, Enum) and value in (HOSTILE_HTML, '"><b>evil', "<script>") else value
 
 
 def test_nothing_comes_from_outside_and_nothing_runs() -> None:
-    text = page.page(review(charts=[CHART, ERRORS], segments=[GOOD]))
+    text = page.html_page(review(charts=(CHART, ERRORS), segments=(SEGMENT,)))
     parsed = Page(text)
     for harm in ("http:", "https:", "//", "url(", "@import", "<script", "javascript", "<link", "src=", "href="):
         assert harm not in text, harm
@@ -125,8 +117,8 @@ def test_nothing_comes_from_outside_and_nothing_runs() -> None:
 
 
 def test_the_verdict_comes_first() -> None:
-    texts = Page(page.page(review(metrics=[BAD]))).texts
-    assert texts[:3] == ["Model review: Blocked", "⛔ Blocked", BAD["reason"]]
+    texts = Page(page.html_page(review(metrics=(BAD,)))).texts
+    assert texts[:3] == ["Model review: Blocked", "⛔ Blocked", BAD.reason]
     assert "What to do." in texts
 
 
@@ -134,25 +126,27 @@ def test_the_verdict_comes_first() -> None:
     ("parts", "said"),
     [
         ({}, ["✅ Ready to merge", "roc_auc", "✅ better", "+0.0100 (+0.0020 … +0.0180)", "≥ 0.8, tolerance 0.01"]),
-        ({"champion": {"state": "none", "note": "no champion"}, "metrics": [ALONE | {"champion": None}]}, ["–"]),
-        ({"champion": {"state": "unpaired", "note": "a column is gone"}}, ["Not on the same rows", "a column is gone"]),
-        ({"champion": {"state": "same", "note": "byte for byte"}, "metrics": []}, ["byte for byte"]),
-        ({"lock": {"stale": ["train"], "missing": []}}, ["⛔ Blocked", "uv run dvc repro && uv run gitops store push"]),
-        ({"metrics": [NOTHING], "segments": [NOTHING]}, ["⛔ missing", "–"]),
-        ({"value": {"champion": {"threshold": None, "per_1000": 9214.2}}}, ["9,214", "–"]),
+        ({"champion": Champion("d", "on main", "none", "first"), "metrics": (replace(ALONE, champion=None),)}, ["–"]),
+        ({"champion": Champion("d", "on main", "unpaired", "no column")}, ["Not on the same rows", "no column"]),
+        ({"champion": Champion("d", "on main", "same", "byte for byte"), "metrics": ()}, ["byte for byte"]),
+        ({"lock": LockState(stale=("train",))}, ["⛔ Blocked", "uv run dvc repro && uv run gitops store push"]),
+        ({"lock": LockState(unpushed=("build/a",))}, ["✅ Ready to merge", "uv run gitops store push", "build/a"]),
+        ({"metrics": (UNSURE,), "segments": (SEGMENT,)}, ["⚠️ Look before you merge", "⚠️ can't tell", "0.1680"]),
+        ({"metrics": (NOTHING,), "segments": (NO_SEGMENT,)}, ["⛔ missing", "⚠️ can't tell", "–"]),
+        ({"value": (ValueRow("champion", None, 9214.2),)}, ["9,214", "–"]),
     ],
-    ids=["better", "first", "unpaired", "same", "stale", "no numbers", "value"],
+    ids=["better", "first", "unpaired", "same", "stale", "unpushed", "can't tell", "no numbers", "value"],
 )
 def test_every_kind_of_review_has_its_page(parts: dict[str, Any], said: list[str]) -> None:
-    texts = Page(page.page(review(**parts))).texts
+    texts = Page(page.html_page(review(**parts))).texts
     for sentence in said:
         assert sentence in texts
     assert "nan" not in texts and "None" not in texts
 
 
 def test_the_page_has_all_that_the_comment_has() -> None:
-    found = review(segments=[BAD | {"name": "plan = b"}], params=[{"name": "p", "champion": "1", "challenger": "2"}])
-    texts = "".join(Page(page.page(found)).texts)
+    found = review(segments=(replace(SEGMENT, name="plan = b"),), metrics=(BAD,), params=(Change("p", "1", "2"),))
+    texts = "".join(Page(page.html_page(found)).texts)
     tables = [block for part in report.document(found) for block in (part.blocks if isinstance(part, Fold) else [part])]
     cells = ["".join(cell) for table in tables if isinstance(table, Table) for row in table.rows for cell in row]
     assert {"plan = b", "p", "⛔ below floor"} <= set(cells)
@@ -160,7 +154,7 @@ def test_the_page_has_all_that_the_comment_has() -> None:
 
 
 def test_a_chart_has_two_lines_axes_and_a_legend() -> None:
-    parsed = Page(svg.svg(CHART))
+    parsed = Page(svg.line_chart(CHART))
     lines = {tag: value for tag, name, value in parsed.attributes if name == "points"}
     assert lines == {"polyline": "50.0,204.0 189.0,68.0 328.0,34.0"}  # the last one: challenger, from 0 to 1
     assert parsed.tags.count("polyline") == 2
@@ -171,15 +165,18 @@ def test_a_chart_has_two_lines_axes_and_a_legend() -> None:
 
 
 def test_all_charts_are_on_the_page() -> None:
-    parsed = Page(page.page(review(charts=[CHART, ERRORS])))
+    parsed = Page(page.html_page(review(charts=(CHART, ERRORS))))
     assert parsed.tags.count("svg") == 2
     assert parsed.tags.count("polyline") == 3  # a first model is alone
     assert {"ROC curve", "Mean absolute error", "champion", "challenger"} <= set(parsed.texts)
 
 
-def test_what_is_no_number_is_not_drawn() -> None:
-    text = svg.svg(CHART | {"series": {"champion": [0, None, float("nan"), float("inf"), 1]}})
-    assert 'points="50.0,204.0 328.0,34.0"' in text
+def test_a_chart_of_other_words_or_more_lines_can_not_be_made() -> None:
+    for parts in ({"title": "<b>"}, {"y": Axis("<b>", 0, 1)}, {"series": (Series("<b>", (1,)),)}):
+        with pytest.raises(ValueError, match="not a chart of ours"):
+            replace(CHART, **parts)
+    with pytest.raises(ValueError, match="not a chart of ours"):
+        replace(CHART, series=CHART.series + CHART.series)
 
 
 @pytest.mark.parametrize(

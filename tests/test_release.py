@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import tarfile
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -14,25 +16,32 @@ pytestmark = pytest.mark.slow
 INSIDE = {
     "src/bentofile.yaml",
     "src/build/model.bin",
-    "src/model/__init__.py",
-    "src/model/api.py",
-    "src/model/auth.py",
-    "src/model/contract.py",
-    "src/model/observe.py",
-    "src/model/predict.py",
-    "src/model/reasons.py",
-    "src/model/route.py",
-    "src/model/schema.py",
-    "src/model/score.py",
-    "src/model/service.py",
-    "src/model/skops_model.py",
     "src/params.yaml",
     "src/schema.yaml",
+    "src/serving/__init__.py",
+    "src/serving/api/__init__.py",
+    "src/serving/api/auth.py",
+    "src/serving/api/contract.py",
+    "src/serving/api/observe.py",
+    "src/serving/api/predict.py",
+    "src/serving/api/reasons.py",
+    "src/serving/api/route.py",
+    "src/serving/api/types.py",
+    "src/serving/model_file/__init__.py",
+    "src/serving/model_file/opening.py",
+    "src/serving/model_file/skops_model.py",
+    "src/serving/probe.py",
+    "src/serving/rows/__init__.py",
+    "src/serving/rows/errors.py",
+    "src/serving/rows/matrices.py",
+    "src/serving/rows/parameters.py",
+    "src/serving/rows/schema.py",
+    "src/serving/service.py",
 }
 RELEASE = "python -m gitops release"
 SERVED = """
 import json, pandas, starlette.testclient
-from model.service import Model
+from serving.service import Model
 rows = pandas.read_parquet("ROWS").drop(columns="churn")
 with starlette.testclient.TestClient(Model.to_asgi()) as client:
     answer = client.post("/predict", json={"records": json.loads(rows.head(200).to_json(orient="records"))})
@@ -89,10 +98,30 @@ def test_a_missing_model_stops_the_release(on_laptop: Laptop) -> None:
     assert not (on_laptop.path / "dist").exists() and on_laptop.run("git tag") == ""
 
 
-def test_a_missing_file_of_the_service_stops_the_release(on_laptop: Laptop) -> None:
-    on_laptop.replace("pyproject.toml", '    "src/model/score.py",\n', '    "src/model/scores.py",\n')
-    on_laptop.run("git commit --quiet --all -m Lose", "python -m gitops store push")
-    with pytest.raises(Failed, match=r"error: src/model/scores\.py is missing, and a release needs it"):
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"params.yaml", "schema', '"parameters.yaml", "schema', "parameters.yaml is missing, and a release needs it"),
+        ("serving.service:Model", "serving.services:Model", "there is no module serving.services in this project"),
+        ("-m serving.probe {", "-m serving.probes {", "there is no module serving.probes in this project"),
+        (
+            "python -m serving.probe",
+            "serve-probe",
+            "[tool.gitops]: probe is 'serve-probe {records} {scores}' and should",
+        ),
+        ('"params.yaml", "schema', '"../params.yaml", "schema', "bento.files[1] is '../params.yaml', which is no path"),
+        (
+            'description = "model.json"\n',
+            "",
+            "[tool.gitops]: the file lacks description: docs/contract.md describes it",
+        ),
+    ],
+)
+def test_a_missing_part_of_the_service_stops_the_release(on_laptop: Laptop, old: str, new: str, sentence: str) -> None:
+    on_laptop.run("python -m gitops store push")
+    on_laptop.replace("pyproject.toml", old, new)
+    on_laptop.run("git commit --quiet --all -m Lose")
+    with pytest.raises(Failed, match=f"error: .*{re.escape(sentence)}"):
         on_laptop.run(RELEASE)
     assert not (on_laptop.path / "dist").exists() and on_laptop.run("git tag") == ""
 
@@ -104,6 +133,52 @@ def test_a_goal_that_can_t_be_read_stops_the_release_before_anything_is_made(on_
         on_laptop.run(RELEASE)
     assert not (on_laptop.path / "dist").exists() and on_laptop.run("git tag") == ""
     assert not (on_laptop.path / "build/model.bin").exists(), "not even the model was pulled"
+
+
+def break_contract(project: Laptop) -> None:
+    project.write("openapi.json", "{}")
+
+
+def move_service(project: Laptop) -> None:
+    project.replace("model.json", '"path": "/predict"', '"path": "/score"')
+    project.run("dvc commit --quiet --force evaluate")
+
+
+def lose_segment(project: Laptop) -> None:
+    project.replace("gates.yaml", "columns: [contract, internet_service]", "columns: [contract, internet]")
+
+
+def lose_metrics(project: Laptop) -> None:
+    project.write("metrics.json", "[]")
+    project.run("dvc commit --quiet --force evaluate")
+
+
+def shorten_predictions(project: Laptop) -> None:
+    script = "import pandas as pd; p = 'build/predictions.parquet'; pd.read_parquet(p).iloc[1:].to_parquet(p)"
+    project.write("shorten.py", script)
+    project.run("python shorten.py", "rm shorten.py", "dvc commit --quiet --force evaluate")
+
+
+@pytest.mark.parametrize(
+    ("bend", "sentence"),
+    [
+        (break_contract, r"openapi\.json is missing or no OpenAPI document"),
+        (move_service, r"model\.json says that the service answers at /score, and openapi\.json has no such path"),
+        (lose_segment, "segments.columns names 'internet', which the predictions don't have"),
+        (lose_metrics, r"metrics\.json is not a small JSON object of numbers"),
+        (shorten_predictions, "held-out rows otherwise than the reviewed model"),
+    ],
+)
+def test_papers_that_can_t_be_written_leave_no_tag(
+    on_laptop: Laptop, bend: Callable[[Laptop], None], sentence: str
+) -> None:
+    origin = on_laptop.path.with_name("origin")
+    on_laptop.run(f"git clone --quiet --bare . {origin}", f"git remote add origin {origin}")
+    bend(on_laptop)
+    on_laptop.run("git commit --quiet --all -m Bend", "python -m gitops store push")
+    with pytest.raises(Failed, match=f"error: .*{sentence}"):
+        on_laptop.run(RELEASE)
+    assert on_laptop.run("git tag") == "" and on_laptop.run("git ls-remote --tags origin") == ""
 
 
 def test_a_model_that_is_not_the_locked_one_stops_the_release(on_laptop: Laptop) -> None:

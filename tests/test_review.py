@@ -1,10 +1,10 @@
 """A review on a laptop: who the champion is, what the model takes, what changed, and how the metric went."""
 
 import json
+import shutil
 from typing import Any
 
 import pytest
-from gitops.review.changes import dependencies
 from harness import Failed
 from laptop import Laptop
 
@@ -14,8 +14,10 @@ BOOSTING = ("params.yaml", "kind: linear ", "kind: gradient_boosting ")
 
 
 def result(project: Laptop) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(project.read("review/review.json"))
-    return found
+    """Return all that the review found; its `verdict` is there too."""
+    review: dict[str, dict[str, Any]] = json.loads(project.read("review/review.json"))
+    facts = review["facts"]
+    return {**facts, **facts["judgement"], **facts["changes"], **review["conclusion"]}
 
 
 def test_production_can_be_the_champion(on_laptop: Laptop) -> None:
@@ -24,7 +26,7 @@ def test_production_can_be_the_champion(on_laptop: Laptop) -> None:
     on_laptop.run("git commit --quiet --all -m Baseline", "git switch --quiet --force-create case")
     on_laptop.replace(*BOOSTING)
     on_laptop.run("dvc repro --quiet")
-    assert "champion" in on_laptop.review() and result(on_laptop)["against"]["where"] == (
+    assert "champion" in on_laptop.review() and result(on_laptop)["champion"]["where"] == (
         "on main, as nothing runs in production yet"
     )
     main = on_laptop.run("git rev-parse main")
@@ -35,7 +37,7 @@ def test_production_can_be_the_champion(on_laptop: Laptop) -> None:
     on_laptop.replace("params.yaml", "max_iter: 80 ", "max_iter: 90 ")
     on_laptop.run("dvc repro --quiet")
     text, found = on_laptop.review(), result(on_laptop)
-    assert (found["against"]["commit"], found["against"]["where"]) == (running, "in production")
+    assert (found["champion"]["commit"], found["champion"]["where"]) == (running, "in production")
     assert found["base"] == main, "what changes, and the gates, are those of main all the same"
     assert found["metrics"][0]["champion"] == pytest.approx(0.850, abs=1e-3), "the boosting model's"
     assert f"champion `{running[:9]}` `in production`" in text
@@ -66,12 +68,12 @@ def test_what_changed_and_how_the_metric_went(on_laptop: Laptop) -> None:
         "python -m gitops store push", "git switch --quiet main", "python -m gitops release", "git switch --quiet case"
     )
     on_laptop.replace(*BOOSTING)
-    on_laptop.replace("src/model/train.py", "PARITY = 1e-5", "PARITY = 9e-6")
+    on_laptop.replace("src/model/train.py", "arange(1, 10)", "arange(1, 10, 1)")
     on_laptop.run("dvc repro --quiet")
     on_laptop.review()
     text, found = on_laptop.read("review/report.md"), result(on_laptop)
     (history,) = [chart for chart in found["charts"] if chart["title"] == "The last releases, and this model"]
-    assert history["series"]["releases"] == [
+    assert history["series"][0]["values"] == [
         pytest.approx(auc, abs=1e-4),
         pytest.approx(found["metrics"][0]["challenger"], abs=1e-4),
     ]
@@ -80,13 +82,35 @@ def test_what_changed_and_how_the_metric_went(on_laptop: Laptop) -> None:
     assert "- stages that ran again: `train`, `evaluate`" in text
 
 
-def test_dependencies_are_compared_as_they_are_locked() -> None:
-    package = '[[package]]\nname = "{}"\nversion = "{}"\n'
-    old = package.format("numpy", "2.4.6") + package.format("scipy", "1.17.1") + package.format("dvc", "3.67.1")
-    new = package.format("numpy", "2.5.0") + package.format("dvc", "3.67.1") + package.format("onnx", "1.23.2")
-    assert [tuple(row.values()) for row in dependencies(old, new)] == [
-        ("numpy", "2.4.6", "2.5.0"),
-        ("onnx", "–", "1.23.2"),
-        ("scipy", "1.17.1", "–"),
-    ]
-    assert dependencies(None, "not a lock [") == []
+def test_before_the_push_a_review_judges_and_says_what_is_to_be_pushed(on_laptop: Laptop) -> None:
+    """The order of the README: repro, review, push."""
+    on_laptop.run("python -m gitops store push")
+    on_laptop.replace(*BOOSTING)
+    on_laptop.run("dvc repro --quiet")
+    text, found = on_laptop.review(push=False), result(on_laptop)
+    assert text.startswith("✅ **Ready to merge**: no worse than the champion\n")
+    assert "**What to do.** `uv run gitops store push`, before the pull request: `build/model.bin`, " in text
+    assert set(found["lock"]["unpushed"]) == {"build/model.bin", "build/predictions.parquet"}
+    assert (found["lock"]["missing"], found["trained"]) == ([], False)
+    assert [row["name"] for row in found["budgets"]] == ["model file (MB)", "p95 of one prediction (ms)"]
+    on_laptop.run("python -m gitops store push", "python -m gitops review --base main")
+    assert "What to do" not in on_laptop.read("review/report.md") and result(on_laptop)["lock"]["unpushed"] == []
+
+
+def test_in_a_workflow_what_is_not_pushed_blocks_and_a_repro_that_did_nothing_is_no_training(
+    on_laptop: Laptop,
+) -> None:
+    on_laptop.run("python -m gitops store push")
+    on_laptop.replace(*BOOSTING)
+    on_laptop.run("dvc repro --quiet")
+    on_laptop.env["GITHUB_ACTIONS"] = "true"
+    text, found = on_laptop.review(push=False), result(on_laptop)
+    assert text.startswith("⛔ **Blocked**: `build/model.bin is not in the data remote`\n")
+    assert found["trained"] is False and "trained in this run" not in text, "all its stages are up to date here"
+    assert "training (s)" not in text
+    (on_laptop.path / "build/model.bin").unlink()
+    shutil.rmtree(on_laptop.path / ".dvc/cache")
+    on_laptop.run("python -m gitops review --base main")
+    found = result(on_laptop)
+    assert found["trained"] is True and "trained in this run" in on_laptop.read("review/report.md")
+    assert found["budgets"][0]["name"] == "training (s)" and found["budgets"][0]["challenger"] > 0

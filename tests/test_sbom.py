@@ -43,7 +43,7 @@ def test_it_names_the_image_the_model_the_data_and_every_package(on_laptop: Lapt
     assert {entry["alg"]: entry["content"] for entry in model["hashes"]} == digests
     metrics = {one["type"]: one["value"] for one in model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]}
     assert metrics == {name: str(value) for name, value in json.loads(on_laptop.read("metrics.json")).items()}
-    assert {"name": "params.yaml:model.kind", "value": "linear"} in model["properties"]
+    assert {"name": "parameter:model.kind", "value": "linear"} in model["properties"]
     data = next(part for part in document["components"] if part["type"] == "data")
     table = hashlib.md5((on_laptop.path / "data/table.csv").read_bytes(), usedforsecurity=False).hexdigest()
     assert (data["name"], data["hashes"]) == ("data/table.csv", [{"alg": "MD5", "content": table}])

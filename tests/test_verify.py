@@ -20,7 +20,7 @@ from released import IMAGE
 pytestmark = pytest.mark.slow
 
 BENTO = "churn-model-1.0.0.bento"
-LINKS = ["assets", "tag", "commit", "lock", "model", "data remote", "image", "sbom"]
+LINKS = ["assets", "tag", "commit", "lock", "model", "code", "data remote", "image", "sbom"]
 TAG = "refs/tags/churn-model@v1.0.0"
 
 
@@ -73,7 +73,7 @@ def test_what_cannot_be_checked_is_not_called_good(project: Laptop, capsys: Prin
     project.run("mv dist elsewhere")
     assert verify("1.0.0", None) == 0
     found = marks(capsys.readouterr().out)
-    assert [name for name, mark in found.items() if mark == "✓"] == ["commit", "data remote"] and len(found) == 8
+    assert [name for name, mark in found.items() if mark == "✓"] == ["commit", "data remote"] and len(found) == 9
     assert verify("1.0.0", Path("elsewhere"), held) == 0
 
 
@@ -106,12 +106,20 @@ def change_lock(project: Laptop) -> None:
 
 
 def change_model(project: Laptop) -> None:
-    """Put another model into the Bento."""
+    repack(project, "src/build/model.bin")
+
+
+def change_code(project: Laptop) -> None:
+    repack(project, "src/serving/service.py")
+
+
+def repack(project: Laptop, name: str) -> None:
+    """Put another file in the place of one in the Bento."""
     old, new = project.path / "dist" / BENTO, project.path / "dist/new"
     with tarfile.open(old) as source, tarfile.open(new, "w:gz") as target:
         for member in source:
             content = source.extractfile(member)
-            if member.name.endswith("src/build/model.bin"):
+            if member.name.endswith(name):
                 member.size, content = 7, (project.path / "planted").open("rb")
             target.addfile(member, content)
     new.rename(old)
@@ -172,6 +180,7 @@ CASES: list[tuple[Callable[[Laptop], None], set[str], str]] = [
     (leave_main, {"commit"}, r"[0-9a-f]{9} is not on main"),
     (change_lock, {"lock"}, r"the asset dvc\.lock is '[0-9a-f]{64}' and should be '[0-9a-f]{64}'"),
     (change_model, {"model"}, rf"the model in {BENTO} is '[0-9a-f]{{32}}' and should be '[0-9a-f]{{32}}'"),
+    (change_code, {"code"}, r"src/serving/service\.py is not the commit's"),
     (change_remote, {"data remote"}, r"the model in the data remote is '[0-9a-f]{32}' and should be '[0-9a-f]{32}'"),
     (change_sbom, {"sbom"}, r"image in sbom\.cdx\.json is '.*bbbb' and should be '.*aaaa'"),
     (break_sbom, {"sbom"}, r"sbom\.cdx\.json is missing, or not one of ours"),

@@ -82,13 +82,13 @@ def bare(watch: Watch) -> None:
     """Time the reading and `session.run`."""
     import numpy as np
     import pyarrow as pa
-    from model import score
-    from model.batch.columns import check
-    from model.batch.source import Source
-    from model.schema import load
+    from serving.batch.columns import check
+    from serving.batch.source import Source
+    from serving.model_file.opening import MODEL, OnnxModel
+    from serving.rows.schema import load_schema
 
     pa.set_cpu_count(1)
-    schema, model = load(), score.OnnxModel(score.MODEL.read_bytes())
+    schema, model = load_schema(), OnnxModel(MODEL.read_bytes())
     batches = Source(str(ROWS), schema).batches(2**16)
     while True:
         with watch:
@@ -104,7 +104,7 @@ def bare(watch: Watch) -> None:
 
 def ours(watch: Watch, workers: int | None = None) -> None:
     """Time the command's own function."""
-    from model.batch.job import run
+    from serving.batch.job import run
 
     with watch:
         run(str(ROWS), str(OUT), None, None, workers, force=True)
@@ -113,12 +113,13 @@ def ours(watch: Watch, workers: int | None = None) -> None:
 def pandas(watch: Watch) -> None:
     """Time the whole file at once, as one writes it in a notebook."""
     import pandas as pd
-    from model import score
-    from model.schema import load
+    from serving.model_file.opening import open_model
+    from serving.rows.matrices import from_frame
+    from serving.rows.schema import load_schema
 
     with watch:
         frame = pd.read_parquet(ROWS)
-        frame["score"] = score.open_model().score(score.from_frame(load(), frame))
+        frame["score"] = open_model().score(from_frame(load_schema(), frame))
         frame[["customer_id", "score"]].to_csv(OUT, index=False)
 
 

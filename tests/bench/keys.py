@@ -39,7 +39,7 @@ def main() -> None:
 
 def here() -> None:
     """Time both checks with the project's own code."""
-    from model.auth import Keys, new_key
+    from serving.api.auth import Keys, new_key
 
     differences: dict[str, list[float]] = {"ours": [], "stops at the first difference": []}
     for _ in range(ROUNDS):

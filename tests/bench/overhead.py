@@ -60,8 +60,8 @@ def inside(*, judged: bool) -> None:
     if judged:  # a review of the same model does not even import it
         from gitops.review import judge
 
-        judge.judge = timed(judge.judge, lambda *_: "statistics")
-    review.review("main", Path("review"))
+        judge.judge_predictions = timed(judge.judge_predictions, lambda *_: "statistics")
+    review.review_commit("main", Path("review"))
     total = time.perf_counter() - started
     seconds[REST] = total - sum(seconds.values())
     print(json.dumps(seconds | {"**all**": total, "processor time of all": sum(os.times()[:4])}))

@@ -11,17 +11,17 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from gitops.review.judge import judge
-from gitops.review.tables import BLOCKING
+from gitops import gates
+from gitops.review.judge import judge_predictions
 from scipy.stats import norm
 
 ROWS, POSITIVE, AUC = 1409, 0.265, 0.845
 LOSSES = (0.0, 0.005, 0.01, 0.02, 0.03)
 CORRELATIONS = (0.9, 0.97)
 SEGMENTS = 30
-GATES = {"metrics": {"roc_auc": {"tolerance": 0.01}}}
+GATES = gates.Gates(metrics={"roc_auc": gates.Gate(tolerance=0.01)})
 COLUMNS = ("a", "b", "c")
-SEGMENT_GATES = GATES | {"segments": {"columns": list(COLUMNS), "tolerance": 0.0}}
+SEGMENT_GATES = GATES.model_copy(update={"segments": gates.SegmentGates(columns=COLUMNS)})
 RULES = ("new < old", "loss > 0.005", "ours")
 
 
@@ -41,9 +41,9 @@ def pull_request(seed: int, loss: float, correlation: float) -> tuple[pd.DataFra
 def blocked(seed: int, loss: float, correlation: float, *, segments: bool = False) -> tuple[bool, bool, bool]:
     """Return which of the three rules block this pull request."""
     champion, challenger = pull_request(seed, loss, correlation)
-    judgement = judge(champion, challenger, SEGMENT_GATES if segments else GATES)
-    difference = judgement["metrics"][0]["difference"]
-    ours = any(row["verdict"] in BLOCKING for row in judgement["metrics"] + judgement["segments"])
+    judgement = judge_predictions(champion, challenger, SEGMENT_GATES if segments else GATES)
+    difference = judgement.metrics[0].difference or 0.0
+    ours = any(row.verdict.blocks for row in (*judgement.metrics, *judgement.segments))
     return difference < 0, difference < -0.005, ours
 
 

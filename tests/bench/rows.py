@@ -32,7 +32,8 @@ def main() -> None:
 
 def one(rows: int) -> None:
     """Judge once and print seconds and megabytes; the libraries' own share of the memory is in it."""
-    from gitops.review.judge import judge
+    from gitops import gates
+    from gitops.review.judge import judge_predictions
 
     random = np.random.default_rng(1)
     signal = random.normal(size=rows)
@@ -42,9 +43,9 @@ def one(rows: int) -> None:
         table.assign(score=1 / (1 + np.exp(-(1.4 * signal - 1 + 0.3 * random.normal(size=rows))))) for _ in range(2)
     )
     begun, worked = time.perf_counter(), time.process_time()
-    judgement = judge(champion, challenger, GATES)
+    judgement = judge_predictions(champion, challenger, gates.check(GATES))
     seconds, busy = time.perf_counter() - begun, time.process_time() - worked
-    assert len(judgement["segments"]) == 10 and all("low" in row for row in judgement["metrics"])
+    assert len(judgement.segments) == 10 and all(row.interval for row in judgement.metrics)
     print(seconds, busy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

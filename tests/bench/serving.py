@@ -76,7 +76,9 @@ def tensors(rows: list[dict[str, Any]]) -> dict[str, Any]:
 UVICORN = "uvicorn --no-access-log --port {port} "
 MLFLOW = "mlflow models serve --env-manager local --port {port} --model-uri "
 SERVERS = (
-    Server("ours", "bentoml serve model.service:Model --port {port}", lambda a: [p["score"] for p in a["predictions"]]),
+    Server(
+        "ours", "bentoml serve serving.service:Model --port {port}", lambda a: [p["score"] for p in a["predictions"]]
+    ),
     Server(
         "MLflow, scikit-learn",
         MLFLOW + "mlflow-sklearn",

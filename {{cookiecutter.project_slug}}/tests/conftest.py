@@ -18,8 +18,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # these tables are tiny: more threads would
 
 from model.data import split, validate
 from model.evaluate import evaluate
-from model.schema import Column, Schema, load
 from model.train import train
+from serving.rows.schema import Column, Schema, load_schema
 
 ROOT = Path(__file__).parents[1]
 ROWS = 400
@@ -97,7 +97,7 @@ def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.fixture(scope="session")
 def client(trained: Path) -> Iterator[TestClient]:
     """The service of the trained project, over HTTP in this process."""
-    from model import service
+    from serving import service
 
     app: Any = service.Model
     with TestClient(app.to_asgi()) as client:
@@ -107,14 +107,14 @@ def client(trained: Path) -> Iterator[TestClient]:
 @pytest.fixture(scope="session")
 def records(trained: Path) -> list[dict[str, Any]]:
     """The held-out rows as a caller would send them."""
-    rows = pd.read_parquet("build/holdout.parquet").drop(columns=load().target.name)
+    rows = pd.read_parquet("build/holdout.parquet").drop(columns=load_schema().target.name)
     return list(json.loads(rows.to_json(orient="records", force_ascii=False)))
 
 
 def run_pipeline() -> None:
     """Make up a table for the schema.yaml of the current folder, and run the four stages."""
     Path("data").mkdir(exist_ok=True)
-    made_up(load()).to_csv("data/table.csv", index=False)
+    made_up(load_schema()).to_csv("data/table.csv", index=False)
     validate()
     split()
     train()

@@ -12,11 +12,12 @@ from conftest import ROOT
 
 from model import data
 from model.__main__ import main
-from model.adopt import adopt
 from model.evaluate import evaluate
-from model.infer import infer
-from model.schema import ModelError, load
 from model.train import train
+from serving.adopt.adopt import adopt
+from serving.adopt.roles import infer
+from serving.rows.errors import ModelError
+from serving.rows.schema import load_schema
 
 ROWS = 120
 
@@ -140,7 +141,7 @@ def test_adopting_again_changes_nothing_and_keeps_the_parameters(empty: Path) ->
     assert Path("params.yaml").read_text() == params.replace("seed: ", "seed: 4")
     adopt(Path("data/table.csv"), "left", None, None, dry_run=False)
     assert first == {path: path.read_bytes() for path in empty.glob("*.[yj]*")}
-    assert load().target.name == "left"
+    assert load_schema().target.name == "left"
 
 
 def test_a_dry_run_tells_and_writes_nothing(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:

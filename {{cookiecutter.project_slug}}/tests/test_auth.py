@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from model import auth
+from serving.api import auth
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_every_digest_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", False), ("0.0.0.0", True)])  # noqa: S104 - that is the test
 def test_the_listening_socket_tells_whether_others_can_reach_it(host: str, expected: bool) -> None:
     script = (
-        "import socket; from model.auth import reachable\n"
+        "import socket; from serving.api.auth import reachable\n"
         f"listening = socket.create_server(({host!r}, 0)); client = socket.create_connection(listening.getsockname())\n"
         "print(reachable())"
     )

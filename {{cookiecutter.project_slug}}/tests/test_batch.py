@@ -14,14 +14,17 @@ import pyarrow as pa
 import pytest
 from conftest import made_up
 
-from model import data, score
+from model import data
 from model.__main__ import main
-from model.batch import job, rows_csv
-from model.batch.columns import check
-from model.batch.parts import Files, begin
-from model.batch.scorer import Scorer, score_batch
-from model.batch.source import Source
-from model.schema import Column, ModelError, Schema, Target, load, param
+from serving.batch import job, rows_csv
+from serving.batch.columns import check
+from serving.batch.parts import Files, begin
+from serving.batch.scorer import Scorer, score_batch
+from serving.batch.source import Source
+from serving.model_file.opening import MODEL
+from serving.rows.errors import ModelError
+from serving.rows.parameters import param
+from serving.rows.schema import Column, Schema, Target, load_schema
 
 OUT = Path("scores.csv")
 ERRORS = Path("scores.csv.errors.csv")
@@ -49,14 +52,14 @@ def run(
 
 def held_out() -> pd.DataFrame:
     """Return the held-out rows as the texts of a CSV file."""
-    return made_up(load()).iloc[data.read_rows(data.HOLDOUT).index]
+    return made_up(load_schema()).iloc[data.read_rows(data.HOLDOUT).index]
 
 
 @pytest.mark.parametrize("batch_rows", [7, 1000])
 def test_scores_are_those_of_the_evaluation(project: Path, batch_rows: int) -> None:
     evaluated = pd.read_parquet("build/predictions.parquet")
     held_out().to_csv("rows.csv", index=False)
-    names = evaluated["id"] if load().id else pd.Series(range(1, len(evaluated) + 1))
+    names = evaluated["id"] if load_schema().id else pd.Series(range(1, len(evaluated) + 1))
     for source, out in (("rows.csv", Path("a.csv")), (data.HOLDOUT, Path("b.csv"))):
         found = run(source, out, batch_rows=batch_rows)
         assert found["score"].astype(float).tolist() == evaluated["score"].tolist()
@@ -66,8 +69,8 @@ def test_scores_are_those_of_the_evaluation(project: Path, batch_rows: int) -> N
 
 
 def test_the_label_and_the_model_are_told(project: Path) -> None:
-    target, found = load().target, run(data.HOLDOUT)
-    assert set(found["model"]) == {hashlib.md5(score.MODEL.read_bytes(), usedforsecurity=False).hexdigest()[:8]}
+    target, found = load_schema().target, run(data.HOLDOUT)
+    assert set(found["model"]) == {hashlib.md5(MODEL.read_bytes(), usedforsecurity=False).hexdigest()[:8]}
     if target.task == "binary":
         high = found["score"].astype(float) >= param("threshold")
         assert found["label"].tolist() == [target.positive if one else target.negative for one in high]
@@ -185,7 +188,7 @@ def test_an_unknown_category_is_missing_where_that_is_the_policy() -> None:
 
 
 def test_bad_rows_go_aside_and_the_others_keep_their_scores(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    schema, rows = load(), held_out()
+    schema, rows = load_schema(), held_out()
     name, rule = next(iter(schema.columns.items()))
     rows.iloc[[3, 40], rows.columns.get_loc(name)] = "=1+\n1"
     rows.to_csv("rows.csv", index=False)
@@ -216,7 +219,7 @@ def test_a_malformed_row_goes_aside_and_keeps_its_number(
 ) -> None:
     monkeypatch.setattr(rows_csv, "BLOCK", block)
     pa.set_cpu_count(2)  # conftest.py made it one, with which the reader has no threads to lose count in
-    schema, rows = load(), held_out()
+    schema, rows = load_schema(), held_out()
     cells = "," * len(rows.columns)
     odd = {1: "one", 20: cells, 21: '"two\nlines"', len(rows) + 4: f"last{cells}", len(rows) + 5: "é"}
     Path("rows").mkdir()
@@ -239,9 +242,9 @@ def test_a_malformed_row_goes_aside_and_keeps_its_number(
 
 
 def test_a_row_without_an_id_or_beyond_float32_is_told(project: Path) -> None:
-    schema = Schema(id="key", target=SCHEMA.target, columns=load().columns)
+    schema = Schema(id="key", target=SCHEMA.target, columns=load_schema().columns)
     rows = [dict.fromkeys(schema.columns) | {"key": key} for key in ("a", " ", None)]
-    scorer = Scorer(schema, score.MODEL.read_bytes(), "0" * 32, 0.5, reject_unknown=False)
+    scorer = Scorer(schema, MODEL.read_bytes(), "0" * 32, 0.5, reject_unknown=False)
     batch = pa.RecordBatch.from_pylist(
         rows, pa.schema([("key", pa.string()), *((n, pa.null()) for n in schema.columns)])
     )
@@ -251,8 +254,8 @@ def test_a_row_without_an_id_or_beyond_float32_is_told(project: Path) -> None:
 
 
 def test_scoring_a_batch_can_be_sent_elsewhere(project: Path) -> None:
-    schema = load()
-    scorer = Scorer(schema, score.MODEL.read_bytes(), "0" * 32, 0.5, reject_unknown=True)
+    schema = load_schema()
+    scorer = Scorer(schema, MODEL.read_bytes(), "0" * 32, 0.5, reject_unknown=True)
     (batch,) = Source(str(data.HOLDOUT), schema).batches(1000)
     here = score_batch(scorer, batch, 1)
     there = score_batch(*pickle.loads(pickle.dumps((scorer, batch, 1))))  # noqa: S301 - our own bytes
@@ -337,7 +340,7 @@ def test_killed_before_any_step_on_the_disk_the_next_run_finishes(
     project: Path, monkeypatch: pytest.MonkeyPatch, out: Path
 ) -> None:
     rows = held_out()
-    rows.iloc[5, rows.columns.get_loc(next(iter(load().columns)))] = "odd"
+    rows.iloc[5, rows.columns.get_loc(next(iter(load_schema().columns)))] = "odd"
     rows.to_csv("rows.csv", index=False)
     left = -1
 
@@ -379,7 +382,7 @@ def test_a_changed_job_starts_anew_and_says_so(
     if change == "input":
         os.utime(data.HOLDOUT, (1, 1))
     elif change == "model":
-        score.MODEL.write_bytes(score.MODEL.read_bytes() + b"\x8a\xf8\x01\x00")  # a field that ONNX does not know
+        MODEL.write_bytes(MODEL.read_bytes() + b"\x8a\xf8\x01\x00")  # a field that ONNX does not know
     run(data.HOLDOUT, batch_rows=21 if change == "batch rows" else 20)
     assert len(written) == 4
     assert f"starts anew, for this changed: {change}" in capsys.readouterr().err

@@ -7,8 +7,9 @@ import pytest
 from conftest import ROWS, made_up
 
 from model import data
-from model.schema import Column, ModelError, Schema, Target, load
-from model.table import read_csv, typed
+from serving.rows.errors import ModelError
+from serving.rows.schema import Column, Schema, Target, load_schema
+from serving.rows.table import read_csv, typed
 
 SCHEMA = Schema(
     id="key",
@@ -116,7 +117,7 @@ def test_the_split_keeps_the_share_of_positives(tmp_path: Path, monkeypatch: pyt
     )
     Path("params.yaml").write_text("seed: 1\nsplit: {holdout: 0.25}\n")
     rows = pd.DataFrame({"y": ["p"] * 20 + ["n"] * 80, "x": range(100)})
-    typed(load(), rows.astype("str")).to_parquet(data.TABLE)
+    typed(load_schema(), rows.astype("str")).to_parquet(data.TABLE)
     data.split()
     assert (pd.read_parquet(data.HOLDOUT)["y"] == "p").sum() == 5
     Path("params.yaml").write_text("seed: 1\nsplit: {holdout: 2.5}\n")

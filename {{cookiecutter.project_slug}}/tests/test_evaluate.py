@@ -8,16 +8,19 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from model import data, score
+from model import data
 from model.__main__ import main
 from model.evaluate import calibration, distribution, evaluate, measure
-from model.schema import ModelError, load
+from serving.model_file.opening import open_model
+from serving.rows.errors import ModelError
+from serving.rows.matrices import from_frame
+from serving.rows.schema import load_schema
 
 OTHER = Path("other/predictions.parquet")
 
 
 def test_each_held_out_row_gets_its_truth_and_the_model_files_score(project: Path) -> None:
-    schema, holdout = load(), pd.read_parquet(data.HOLDOUT)
+    schema, holdout = load_schema(), pd.read_parquet(data.HOLDOUT)
     found = pd.read_parquet("build/predictions.parquet")
     assert found.dtypes.astype(str).to_dict() == {"id": "str", "truth": "float64", "score": "float64"}
     ids = holdout[schema.id] if schema.id else holdout.index.astype(str)
@@ -25,12 +28,12 @@ def test_each_held_out_row_gets_its_truth_and_the_model_files_score(project: Pat
     target = holdout[schema.target.name]
     expected = target == schema.target.positive if schema.target.task == "binary" else target
     assert found["truth"].tolist() == expected.astype(float).tolist()
-    scores = score.open_model().score(score.from_frame(schema, holdout))
+    scores = open_model().score(from_frame(schema, holdout))
     np.testing.assert_array_equal(found["score"], scores)
 
 
 def test_metrics_and_plots_describe_the_predictions(project: Path) -> None:
-    found, binary = pd.read_parquet("build/predictions.parquet"), load().target.task == "binary"
+    found, binary = pd.read_parquet("build/predictions.parquet"), load_schema().target.task == "binary"
     numbers = json.loads(Path("metrics.json").read_text())
     assert numbers == measure(found["truth"].to_numpy(), found["score"].to_numpy(), binary=binary)
     assert numbers["rows"] == len(found)

@@ -10,9 +10,10 @@ import yaml
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
-from model.observe import PredictionLog
-from model.predict import predictor
-from model.schema import ModelError, load
+from serving.api.observe import PredictionLog
+from serving.api.predict import predictor
+from serving.rows.errors import ModelError
+from serving.rows.schema import load_schema
 
 Records = list[dict[str, Any]]
 
@@ -27,7 +28,7 @@ def set_log(project: Path, **settings: object) -> PredictionLog:
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["service"]["log"] |= settings
     (project / "params.yaml").write_text(yaml.safe_dump(params))
-    return PredictionLog(load())
+    return PredictionLog(load_schema())
 
 
 def test_each_prediction_gets_a_line_of_the_listed_fields(
@@ -37,7 +38,7 @@ def test_each_prediction_gets_a_line_of_the_listed_fields(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    columns = list(load().columns)[:2]
+    columns = list(load_schema().columns)[:2]
     log = set_log(project, fields=["time", "id", "score"], features=columns, sample=1.0)
     monkeypatch.setattr(predictor(), "log", log)
     rows = client.post("/predict", json={"records": records[:5]}).json()["predictions"]
@@ -58,8 +59,8 @@ def test_by_default_no_line_tells_whose_prediction_it_is(
     log = set_log(project, fields=["time", "model_version", "score", "label"], features=[], sample=1.0)
     monkeypatch.setattr(predictor(), "log", log)
     marked = records[:1]
-    if load().id:
-        marked = [marked[0] | {load().id: "Jane Doe"}]
+    if load_schema().id:
+        marked = [marked[0] | {load_schema().id: "Jane Doe"}]
     client.post("/predict", json={"records": marked})
     lines = logged(capsys)
     assert len(lines) == 1 and "Jane Doe" not in json.dumps(lines)
@@ -80,7 +81,7 @@ def test_a_share_of_the_records_is_logged_and_always_the_same(project: Path) -> 
     names = [f"row {i}" for i in range(2000)]
     chosen = [name for name in names if log.samples(name)]
     assert 350 < len(chosen) < 650
-    if load().id:
+    if load_schema().id:
         assert chosen == [name for name in names if log.samples(name)]
     assert not [name for name in names if set_log(project, sample=0.0).samples(name)]
 

@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FIXED
 from starlette.testclient import TestClient
 
-from model import data, reasons, score, train
-from model.export import export
-from model.schema import ModelError, Schema, load
+from model import data, train
+from model.pipeline import build
+from serving.api import reasons
+from serving.model_file.export import export, predicted
+from serving.model_file.opening import load_model, open_model, reference
+from serving.rows.errors import ModelError
+from serving.rows.matrices import Matrices, from_frame, from_records, named
+from serving.rows.schema import Schema, load_schema
 
+LINEAR = {"seed": 1, "model": {"kind": "linear", "linear": {"alpha": 1.0}}}
 Records = list[dict[str, Any]]
 
 
@@ -23,25 +28,24 @@ def test_only_on_request_and_the_strongest_first(client: TestClient, records: Re
     assert [{key: value for key, value in row.items() if key != "reasons"} for row in rows] == plain
     effects = [[abs(reason["effect"]) for reason in row["reasons"]] for row in rows]
     assert all(found == sorted(found, reverse=True) and len(found) <= 3 for found in effects) and any(effects)
-    most = len(load().columns)
+    most = len(load_schema().columns)
     for number in (-1, most + 1, "3", 1.5, None):
         assert client.post("/predict", json={"records": records[:1], "reasons": number}).status_code == 400
 
 
 def test_a_linear_model_s_reasons_are_its_contributions(trained: Path) -> None:
-    assert FIXED["model"]["kind"] == "linear"
-    schema, rows = load(), data.read_rows(data.TRAIN)
-    matrices = score.from_frame(schema, rows)
-    pipeline = train.build(schema, "linear", 1)
-    pipeline.fit(train._frame(matrices), data.truth(schema, rows))
-    noted = train.reference(schema, rows, pipeline)
-    model = score.load(export(pipeline, matrices, noted))
-    explainer = reasons.Explainer(model, schema, score.reference(model)["typical"])
+    schema, rows = load_schema(), data.read_rows(data.TRAIN)
+    matrices = from_frame(schema, rows)
+    frame = named(schema, matrices)
+    pipeline = build(schema, LINEAR).fit(frame, data.truth(schema, rows))
+    noted = train.reference(schema, rows, predicted(pipeline, frame))
+    model = load_model(export(pipeline, schema, noted))
+    explainer = reasons.Explainer(model, schema, reference(model)["typical"])
     found = explainer.effects({name: matrix[:50] for name, matrix in matrices.items()})
     coefficients = np.ravel(pipeline[-1].coef_)
-    usual = train._frame(explainer.usual)
+    usual = named(schema, explainer.usual)
     for j in range(len(explainer.columns)):
-        changed = train._frame({name: matrix[:50] for name, matrix in matrices.items()})
+        changed = frame[:50].copy()
         own = pipeline[0].transform(changed)
         changed.isetitem(j, [usual.iloc[0, j]] * 50)
         expected = (own - pipeline[0].transform(changed)) @ coefficients
@@ -49,9 +53,9 @@ def test_a_linear_model_s_reasons_are_its_contributions(trained: Path) -> None:
 
 
 def test_a_row_of_typical_values_has_no_reasons(client: TestClient, trained: Path) -> None:
-    typical = score.reference(score.open_model())["typical"]
-    row = typical | ({load().id: "1"} if load().id else {})
-    answer = client.post("/predict", json={"records": [row], "reasons": len(load().columns)})
+    typical = reference(open_model())["typical"]
+    row = typical | ({load_schema().id: "1"} if load_schema().id else {})
+    answer = client.post("/predict", json={"records": [row], "reasons": len(load_schema().columns)})
     assert answer.json()["predictions"][0]["reasons"] == []
 
 
@@ -77,9 +81,9 @@ def test_the_words(task: str, outcome: str) -> None:
     schema = Schema.model_validate(SCHEMA | {"target": target})
     own = schema.row_model().model_validate_json(json.dumps(ROW))
 
-    def count(matrices: score.Matrices) -> Any:
+    def count(matrices: Matrices) -> Any:
         """Score 0.01 for each value that is not typical."""
-        usual = score.from_records(schema, [schema.row_model().model_validate_json(json.dumps(TYPICAL))])
+        usual = from_records(schema, [schema.row_model().model_validate_json(json.dumps(TYPICAL))])
         return 0.4 + 0.01 * sum((matrix != usual[name]).sum(axis=1) for name, matrix in matrices.items())
 
     model: Any = SimpleNamespace(score=count)
@@ -94,9 +98,8 @@ def test_the_words(task: str, outcome: str) -> None:
 
 
 def test_a_model_without_typical_values_is_refused(trained: Path) -> None:
-    schema, rows = load(), data.read_rows(data.TRAIN)
-    matrices = score.from_frame(schema, rows)
-    pipeline = train.build(schema, "linear", 1).fit(train._frame(matrices), data.truth(schema, rows))
-    bare = score.load(export(pipeline, matrices))
+    schema, rows = load_schema(), data.read_rows(data.TRAIN)
+    pipeline = build(schema, LINEAR).fit(named(schema, from_frame(schema, rows)), data.truth(schema, rows))
+    bare = load_model(export(pipeline, schema))
     with pytest.raises(ModelError, match="the model file holds no `reference`"):
-        score.reference(bare)
+        reference(bare)

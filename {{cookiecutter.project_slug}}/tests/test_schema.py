@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from model import score
-from model.schema import ModelError, Schema, load, param
-from model.table import typed
+from serving.rows.errors import ModelError
+from serving.rows.matrices import from_frame, from_records
+from serving.rows.parameters import param
+from serving.rows.schema import Schema, load_schema
+from serving.rows.table import typed
 
 EVERY_TYPE = """\
 id: Nr
@@ -32,7 +34,7 @@ ROW = {"Nr": "a", "größe in m": 1.5, "rooms": 3, "on: sale": True, "город
 def schema(tmp_path: Path) -> Schema:
     path = tmp_path / "schema.yaml"
     path.write_text(EVERY_TYPE, encoding="utf-8")
-    return load(path)
+    return load_schema(path)
 
 
 def test_a_request_and_a_table_give_the_model_the_same_input(schema: Schema) -> None:
@@ -48,8 +50,8 @@ def test_a_request_and_a_table_give_the_model_the_same_input(schema: Schema) -> 
         | {"since": ["1970-01-11T08:00", ""], "note": ["x", "y"], "price": ["1", "2"]},
         dtype="str",
     )
-    frame = score.from_frame(schema, typed(schema, texts))
-    records = score.from_records(schema, [schema.row_model().model_validate_json(text(row)) for row in (ROW, empty)])
+    frame = from_frame(schema, typed(schema, texts))
+    records = from_records(schema, [schema.row_model().model_validate_json(text(row)) for row in (ROW, empty)])
     np.testing.assert_array_equal(
         frame["numbers"], np.array([[1.5, 3, 1, 10], [np.nan, 3, np.nan, np.nan]], np.float32)
     )
@@ -107,7 +109,7 @@ def test_a_mistake_in_the_schema_is_told_in_one_sentence(tmp_path: Path, old: st
     path = tmp_path / "schema.yaml"
     path.write_text(EVERY_TYPE.replace(old, new), encoding="utf-8")
     with pytest.raises(ModelError) as error:
-        load(path)
+        load_schema(path)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -120,6 +122,6 @@ def test_a_parameter_that_is_missing_is_named(project: Path) -> None:
 
 def test_the_service_needs_none_of_the_training_libraries(project: Path) -> None:
     blocked = ["pandas", "sklearn", "pandera", "pyarrow", "onnx", "skl2onnx", "dvc"]
-    program = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import model.service; print('imported')"
+    program = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import serving.service; print('imported')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "imported\n", done.stderr

@@ -16,10 +16,15 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from model import contract, route, score, service
-from model.api import BINARY, SCHEMA, Query
-from model.predict import predictor
-from model.schema import ModelError, load, param
+from serving import service
+from serving.api import contract, predict, route
+from serving.api.predict import predictor
+from serving.api.types import BINARY, SCHEMA, Query
+from serving.model_file.opening import OnnxModel
+from serving.rows.errors import ModelError
+from serving.rows.matrices import from_records
+from serving.rows.parameters import param
+from serving.rows.schema import load_schema
 
 
 def test_the_service_answers_what_was_evaluated(client: TestClient, records: list[dict[str, Any]]) -> None:
@@ -29,7 +34,9 @@ def test_the_service_answers_what_was_evaluated(client: TestClient, records: lis
     evaluated = pd.read_parquet("build/predictions.parquet")
     found = pd.DataFrame(answer.json()["predictions"])
     assert found["score"].tolist() == evaluated["score"].tolist()
-    assert found["id"].tolist() == (evaluated["id"].tolist() if load().id else [str(i) for i in range(len(records))])
+    assert found["id"].tolist() == (
+        evaluated["id"].tolist() if load_schema().id else [str(i) for i in range(len(records))]
+    )
 
 
 def test_the_label_follows_from_the_threshold(
@@ -86,7 +93,7 @@ def test_bodies_that_are_no_list_of_records_are_refused(client: TestClient, reco
 
 
 def test_a_field_that_breaks_the_schema_is_named(client: TestClient, records: list[dict[str, Any]]) -> None:
-    for name, column in load().columns.items():
+    for name, column in load_schema().columns.items():
         wrong: list[Any] = [float("nan"), float("inf"), [1], {}, "no such value"]
         if not column.nullable:
             wrong.append(None)
@@ -97,7 +104,7 @@ def test_a_field_that_breaks_the_schema_is_named(client: TestClient, records: li
 
 
 def test_an_id_is_required_and_sent_once(client: TestClient, records: list[dict[str, Any]]) -> None:
-    identity = load().id
+    identity = load_schema().id
     if identity is None:
         pytest.skip("this project's rows have no id")
     without = {name: value for name, value in records[0].items() if name != identity}
@@ -109,14 +116,14 @@ def test_an_id_is_required_and_sent_once(client: TestClient, records: list[dict[
 
 
 def test_numbers_beyond_reason_are_refused(client: TestClient, records: list[dict[str, Any]]) -> None:
-    for name in load().numbers:
-        if load().columns[name].type in ("number", "integer"):
+    for name in load_schema().numbers:
+        if load_schema().columns[name].type in ("number", "integer"):
             body = json.dumps({"records": [records[0] | {name: "LARGE"}]}).replace('"LARGE"', "1e31")
             assert json.loads(refused(client, body.encode()))["detail"][0]["loc"] == ["records", 0, name]
 
 
 def test_the_answer_says_where_and_keeps_short(client: TestClient, records: list[dict[str, Any]]) -> None:
-    column = next(iter(load().columns))
+    column = next(iter(load_schema().columns))
     answer = json.loads(refused(client, {"records": [row | {column: []} for row in records]}))
     assert answer["error"].startswith(f"body.records[0].{column}: Input should be")
     assert answer["error"].endswith(f"(and {len(records) - 1:,} more)") and len(answer["detail"]) == route.LISTED
@@ -125,7 +132,7 @@ def test_the_answer_says_where_and_keeps_short(client: TestClient, records: list
 def test_a_score_that_is_no_number_is_refused(
     client: TestClient, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score.OnnxModel, "score", lambda self, matrices: np.array([0.5, np.nan]))
+    monkeypatch.setattr(OnnxModel, "score", lambda self, matrices: np.array([0.5, np.nan]))
     detail = json.loads(refused(client, {"records": records[:2]}))["detail"]
     assert [(problem["loc"], problem["type"]) for problem in detail] == [(["records", 1], "not_finite")]
 
@@ -168,7 +175,7 @@ def test_a_failure_is_logged_without_the_customer(
     def fail(*_: object) -> None:
         raise RuntimeError(" ".join(["Jane", "Doe"]))
 
-    monkeypatch.setattr(score, "from_records", fail)
+    monkeypatch.setattr(predict, "from_records", fail)
     monkeypatch.setattr(logging.getLogger("bentoml"), "propagate", True)
     answer = client.post("/predict", json={"records": records[:1]})
     assert (answer.status_code, answer.json()["error"]) == (500, "the service failed, and its log says where")
@@ -177,7 +184,7 @@ def test_a_failure_is_logged_without_the_customer(
 
 @pytest.mark.parametrize("policy", ["reject", "missing"])
 def test_an_unknown_category_is_refused_or_missing(trained: Path, records: list[dict[str, Any]], policy: str) -> None:
-    schema = load()
+    schema = load_schema()
     if not schema.categories:
         pytest.skip("this project's rows have no category")
     row_model, column = schema.row_model(unknown_is_missing=policy == "missing"), schema.categories[0]
@@ -186,14 +193,14 @@ def test_an_unknown_category_is_refused_or_missing(trained: Path, records: list[
         with pytest.raises(ValidationError, match=re.escape(column)):
             row_model.model_validate_json(row)
         return
-    unknown = score.from_records(schema, [row_model.model_validate_json(row)])["categories"]
-    known = score.from_records(schema, [row_model.model_validate_json(json.dumps(records[0]))])["categories"]
+    unknown = from_records(schema, [row_model.model_validate_json(row)])["categories"]
+    known = from_records(schema, [row_model.model_validate_json(json.dumps(records[0]))])["categories"]
     assert unknown[0, 0] == "" and known[0, 0] == (records[0][column] or "")
 
 
 def test_the_service_is_ready_when_its_model_scores(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.get("/readyz").status_code == 200
-    monkeypatch.setattr(score.OnnxModel, "score", lambda self, matrices: float("nan"))
+    monkeypatch.setattr(OnnxModel, "score", lambda self, matrices: float("nan"))
     assert client.get("/readyz").status_code == 503
 
 
@@ -203,7 +210,7 @@ def test_openapi_json_is_what_the_service_promises(client: TestClient) -> None:
     assert client.get("/docs.json").json() == document
     assert list(document["paths"]) == ["/predict"]
     assert list(document["paths"]["/predict"]["post"]["responses"]) == ["200", "400", "401", "408", "413", "415"]
-    row, schema = document["components"]["schemas"]["Row"], load()
+    row, schema = document["components"]["schemas"]["Row"], load_schema()
     assert set(row["properties"]) == {*schema.columns, *filter(None, [schema.id])}
     assert row["additionalProperties"] is False
 
@@ -225,7 +232,7 @@ def test_the_page_for_callers_shows_a_request_that_fits(
 
 
 def test_a_whole_number_may_be_written_with_a_point(client: TestClient, records: list[dict[str, Any]]) -> None:
-    for name, column in load().columns.items():
+    for name, column in load_schema().columns.items():
         if column.type == "integer" and records[0][name] is not None:
             rows = [records[0] | {name: value} for value in (records[0][name], float(records[0][name]))]
             one, other = (client.post("/predict", json={"records": [row]}) for row in rows)

@@ -10,19 +10,20 @@ import sys
 from pathlib import Path
 
 import joblib
-from model import data, score
-from model.schema import load, param
-from model.train import _floor_thresholds, build
+from model import data
+from model.pipeline import build, fit
+from serving.model_file.export import _floor_thresholds
+from serving.model_file.opening import MODEL
+from serving.rows.matrices import from_frame, named
+from serving.rows.parameters import params
+from serving.rows.schema import load_schema
 
 folder = Path(sys.argv[1])
-schema, rows = load(), data.read_rows(data.TRAIN)
-matrices = score.from_frame(schema, rows)
-frame = rows[schema.numbers + schema.categories].copy()
-frame[schema.numbers] = matrices["numbers"]
-frame[schema.categories] = matrices["categories"]
-pipeline = build(schema, param("model.kind"), param("seed")).fit(frame, data.truth(schema, rows))
-_floor_thresholds(pipeline[-1])  # as `train` does ahead of the export
+schema, rows = load_schema(), data.read_rows(data.TRAIN)
+pipeline = build(schema, params())
+fit(pipeline, named(schema, from_frame(schema, rows)), data.truth(schema, rows), params())
+_floor_thresholds(pipeline[-1])  # as the export does
 joblib.dump(pipeline, folder / "pipeline.joblib")
-shutil.copyfile(score.MODEL, folder / "matrices.onnx")
+shutil.copyfile(MODEL, folder / "matrices.onnx")
 holdout = data.read_rows(data.HOLDOUT)[[schema.id, *schema.columns]]
 (folder / "rows.json").write_text(json.dumps(json.loads(holdout[:200].to_json(orient="records"))))

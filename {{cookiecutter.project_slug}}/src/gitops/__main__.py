@@ -7,26 +7,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gitops.environments.branches import ENVIRONMENTS
-from gitops.shell import Stop, say
+from gitops.git import check_tree
+from gitops.shell import Stop, output, say
 
 REVIEW = Path("review/review.json")
 
 
 def main() -> None:
     """Run one command: 0 done, 1 blocked, 2 could not be done (with one sentence on why and what to do)."""
-    arguments = _parser().parse_args()
-    command: Callable[[argparse.Namespace], int] = arguments.run
-    try:
-        code = command(arguments)
-    except Stop as stop:
-        say_error(str(stop))
-        code = 2
-    sys.exit(code)
+    with output():
+        arguments = _parser().parse_args()
+        command: Callable[[argparse.Namespace], int] = arguments.run
+        try:
+            if command in ON_THE_TREE:
+                check_tree()
+            code = command(arguments)
+        except Stop as stop:
+            say_error(str(stop))
+            code = 2
+        sys.exit(code)
 
 
 def say_error(sentence: str) -> None:
     """Say what is wrong where people look: the terminal, and on GitHub the run's annotations."""
-    print(f"error: {sentence}", file=sys.stderr)
+    say(f"error: {sentence}", error=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         say("::error::" + sentence.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
@@ -70,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "direction",
         choices=("pull", "push"),
-        help="pull: mount and update the Git store; push: send everything that dvc.lock names",
+        help="pull: bring the data and models that this commit names; push: send them",
     )
     add.set_defaults(run=_store)
 
@@ -114,27 +118,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _review(arguments: argparse.Namespace) -> int:
-    from gitops.review.review import review
+    from gitops.review.review import review_commit
 
-    return review(arguments.base, arguments.out)
+    return review_commit(arguments.base, arguments.out)
 
 
 def _judge(arguments: argparse.Namespace) -> int:
-    from gitops.review.judge import compare
+    from gitops.review.judge import judge_files
 
-    return compare(arguments.champion, arguments.challenger, arguments.gates, arguments.json)
+    return judge_files(arguments.champion, arguments.challenger, arguments.gates, arguments.json)
 
 
 def _comment(arguments: argparse.Namespace) -> int:
-    from gitops.review.verdict import comment
+    from gitops.review.verdict import write_comment
 
-    return comment(arguments.review, arguments.pull_request)
+    return write_comment(arguments.review, arguments.pull_request)
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
-    from gitops.review.verdict import verdict
+    from gitops.review.verdict import print_verdict
 
-    return verdict(arguments.review, os.environ.get("NEEDS", ""), arguments.pull_request)
+    return print_verdict(arguments.review, os.environ.get("NEEDS", ""), arguments.pull_request)
 
 
 def _lock(_: argparse.Namespace) -> int:
@@ -146,7 +150,7 @@ def _lock(_: argparse.Namespace) -> int:
 def _store(arguments: argparse.Namespace) -> int:
     from gitops import store
 
-    (store.push if arguments.direction == "push" else store.pull)()
+    (store.push if arguments.direction == "push" else store.bring)()
     return 0
 
 
@@ -192,6 +196,8 @@ def _image(arguments: argparse.Namespace) -> int:
 
     return smoke.trial(arguments.version)
 
+
+ON_THE_TREE = (_review, _lock, _store, _release, _card, _promote, _rollback, _image)  # at the root, with no merge open
 
 if __name__ == "__main__":
     main()

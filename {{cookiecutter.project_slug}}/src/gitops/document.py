@@ -1,11 +1,13 @@
 """What a report is made of, apart from its form; `markdown` writes it as a comment and `page` as a page.
 
-A text is a list of pieces. A plain `str` is our own wording; all that a pull request can choose is `Said`, which each
-form shows in its own harmless way.
+A text is a list of pieces. A plain `str` is our own wording; all that a pull request can choose is `Untrusted`, which
+each form shows in its own harmless way. Standard library only: the jobs that may write render reports, and install
+nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 VALUE_LIMIT = 160  # characters of one untrusted value
 METRICS = {"roc_auc", "average_precision", "log_loss", "brier", "r2", "mae", "rmse"}
@@ -19,8 +21,8 @@ WORDS = METRICS | {  # all that may stand in a chart: the words are ours, the nu
 }
 
 
-class Said(str):
-    """A piece that others wrote, or a command to copy."""
+class Untrusted(str):
+    """A piece that others wrote, or a command to copy: shown as it is, and never as markup."""
 
 
 class Strong(str):
@@ -30,11 +32,55 @@ class Strong(str):
 Text: TypeAlias = list[str]
 
 
+def joined(values: Iterable[object], separator: str = ", ") -> Text:
+    """Return untrusted values one after the other, with a separator between them."""
+    pieces: Text = []
+    for value in values:
+        pieces += [*([separator] if pieces else []), Untrusted(value)]
+    return pieces
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a chart: its name, and the values at its two ends."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart: finite values at equal distances along the x axis."""
+
+    name: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """At most two lines over one pair of axes.
+
+    Raises:
+        ValueError: it has more lines, or a word that is not one of `WORDS`: a drawing has no harmless form for others.
+    """
+
+    title: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+
+    def __post_init__(self) -> None:
+        names = {self.title, self.x.name, self.y.name, *(line.name for line in self.series)}
+        if len(self.series) > 2 or not names <= WORDS:
+            raise ValueError("not a chart of ours")
+
+
 @dataclass(frozen=True)
 class Headline:
-    """What the report decides (`verdict`: pass, warn or block), why, and further reasons."""
+    """What the report decides (`kind`: pass, warn or block), why, and further reasons."""
 
-    verdict: str
+    kind: str
     mark: str
     title: str
     why: Text
@@ -43,14 +89,14 @@ class Headline:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Some sentences."""
+    """Sentences without a line end between them."""
 
     text: Text
 
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list."""
+    """A list without an order, one text an entry."""
 
     items: list[Text]
 
@@ -66,20 +112,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Charts:
-    """Charts as `gitops.review.charts` makes them; a word that is not ours raises a ValueError."""
+    """Charts, one below or beside the other."""
 
-    charts: list[dict[str, Any]]
-
-    def __post_init__(self) -> None:
-        for chart in self.charts:
-            names = list(chart["series"])
-            if len(names) > 2 or not {chart["title"], chart["x"][0], chart["y"][0], *names} <= WORDS:
-                raise ValueError("not a chart of ours")
+    charts: tuple[Chart, ...]
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What not everybody has to read."""
+    """Blocks that are hidden below a title until somebody opens them."""
 
     title: str
     blocks: "list[Block]"

@@ -1,113 +1,168 @@
 """gates.yaml: what a model must reach. A misspelt key is refused, since a gate that is not read can't block."""
 
-import math
-from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from gitops.shell import Stop
 
-GATE = {"floor": None, "tolerance": 0.0, "require": "not_worse"}
-REQUIREMENTS = ("not_worse", "non_inferior", "better")
-SEGMENTS = {"columns": [], "metric": "roc_auc", "tolerance": 0.0, "min_rows": 100}
-WAIVER = ("metric", "reason", "who", "until")
-OUTCOMES = ("true_positive", "false_positive", "false_negative", "true_negative")
 BUDGETS = ("training_seconds", "model_mb", "p95_ms", "memory_mb", "image_mb")
-BASELINES = ("main", "production")
-PARTS = ("metrics", "baseline", "segments", "budgets", "value", "waivers")
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
 
 
-@dataclass(frozen=True)
-class Gates:
-    """The checked content; `metrics` maps a name to its `floor`, `tolerance` and `require`."""
+class _Section(BaseModel):
+    """A mapping of known keys. Its values are taken as they stand: "0.8" is a text, and an empty one is a slip."""
 
-    metrics: dict[str, dict[str, Any]]
-    segments: dict[str, Any]
-    budgets: dict[str, float]
-    baseline: str
-    value: dict[str, float] | None
-    waivers: list[dict[str, Any]]
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_blanks(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for key, value in given.items():
+                if value is None:
+                    raise ValueError(f"has an empty {key}: give it a value, or take the line out")
+        return given
 
 
-def read(text: str | None) -> dict[str, Any]:
+class Gate(_Section):
+    """What one metric must reach, in its own unit."""
+
+    floor: Number | None = None
+    tolerance: Annotated[Number, Field(ge=0)] = 0.0
+    require: Literal["not_worse", "non_inferior", "better"] = "not_worse"
+
+
+class SegmentGates(_Section):
+    """Groups of rows that are compared too: each value of these columns that has `min_rows` rows."""
+
+    columns: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    metric: Name = "roc_auc"
+    tolerance: Annotated[Number, Field(ge=0)] = 0.0
+    min_rows: Annotated[int, Field(ge=1)] = 100
+
+
+class Gains(_Section):
+    """What each outcome of one row gains; a cost is negative."""
+
+    true_positive: Number
+    false_positive: Number
+    false_negative: Number
+    true_negative: Number
+
+
+class Waiver(_Section):
+    """A known loss that a code owner lets pass until a day, of a metric or of a segment."""
+
+    metric: Name
+    reason: Name
+    who: Name
+    until: date
+
+
+class Gates(_Section):
+    """The checked content; `budgets` are the most that a model may take, each in the unit in its name."""
+
+    metrics: Annotated[dict[str, Gate], Field(min_length=1)]
+    baseline: Literal["main", "production"] = "main"
+    segments: SegmentGates = SegmentGates()
+    budgets: dict[str, Number] = {}
+    value: Gains | None = None
+    waivers: Annotated[tuple[Waiver, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: Any) -> Any:
+        """A part that is left empty is none, and a metric without settings has the default ones."""
+        if not isinstance(given, dict):
+            return given
+        made = {part: value for part, value in given.items() if value is not None}
+        if isinstance(metrics := made.get("metrics"), dict):
+            made["metrics"] = {str(name): {} if gate is None else gate for name, gate in metrics.items()}
+        return made
+
+    @field_validator("budgets", mode="before")
+    @classmethod
+    def _known_budgets(cls, given: Any) -> Any:
+        if isinstance(given, dict) and (odd := [name for name in given if name not in BUDGETS]):
+            raise ValueError(f"has no {odd[0]!r}; it knows {', '.join(BUDGETS)}")
+        return given
+
+
+def read(text: str | None) -> Gates:
     """Parse gates.yaml.
 
     Raises:
-        Stop: it is not YAML, or not a mapping.
+        Stop: it is not YAML, or a key or value is none that we know; the sentence says where.
     """
     try:
         content = yaml.safe_load(text or "")
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a day like 2027-02-31
         raise Stop(f"gates.yaml is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise Stop("gates.yaml must be a mapping with `metrics:`")
-    return content
+    return check(content)
 
 
-def check(raw: dict[str, Any]) -> Gates:
-    """Complete the gates with their defaults.
+def check(content: Any) -> Gates:
+    """Check the parsed content of gates.yaml and complete it with the defaults.
 
     Raises:
         Stop: a key or value is none that we know; the sentence says where.
     """
-    _known("the file", raw, PARTS)
-    metrics, value, baseline = raw.get("metrics"), raw.get("value"), raw.get("baseline", BASELINES[0])
-    if not isinstance(metrics, dict) or not metrics:
-        raise Stop("gates.yaml names no metric under `metrics`, so nothing would be judged")
-    if baseline not in BASELINES:
-        raise Stop(f"gates.yaml: baseline is {baseline!r}, which is none of {', '.join(BASELINES)}")
-    return Gates(
-        {name: _settings(f"metrics.{name}", gate, GATE) for name, gate in metrics.items()},
-        _settings("segments", raw.get("segments"), SEGMENTS),
-        _budgets(raw.get("budgets") or {}),
-        baseline,
-        None if value is None else _outcomes(value),
-        [_waiver(waiver) for waiver in raw.get("waivers") or []],
-    )
+    if not isinstance(content, dict):
+        raise Stop("gates.yaml must be a mapping with `metrics:`")
+    try:
+        return Gates.model_validate(content)
+    except ValidationError as invalid:
+        raise Stop(f"gates.yaml: {_sentence(invalid.errors()[0])}") from None
 
 
-def _known(where: str, given: Any, keys: Any) -> None:
-    if not isinstance(given, dict):
-        raise Stop(f"gates.yaml: {where} is not a mapping of {', '.join(keys)}")
-    if odd := sorted(map(str, set(given) - set(keys))):
-        raise Stop(f"gates.yaml: {where} has no {odd[0]!r}; it knows {', '.join(keys)}")
+def _sentence(error: ErrorDetails) -> str:
+    """Say what is wrong, where, and what is known there."""
+    where, given = [str(part) for part in error["loc"]], error["input"]
+    name, section = ".".join(where), ".".join(where[:-1]) or "the file"
+    match error["type"]:
+        case "missing" | "too_short" if where == ["metrics"]:
+            return "names no metric under `metrics`, so nothing would be judged"
+        case "extra_forbidden" | "invalid_key":
+            return f"{section} has no {where[-1]!r}; it knows {_keys(where[:-1])}"
+        case "missing":
+            return f"{section} needs {_keys(where[:-1])}, and has no {where[-1]}"
+        case "model_type" | "dict_type":
+            return f"{name} is not a mapping of {_keys(where)}"
+        case "float_type" | "finite_number":
+            return f"{name} is {given!r}, which is not a number"
+        case "int_type" | "int_from_float":
+            return f"{name} is {given!r}, which is not a whole number"
+        case "greater_than_equal":
+            return f"{name} is {given!r}, and the least that it can be is {error['ctx']['ge']:g}"
+        case "literal_error":
+            return f"{name} is {given!r}, which is none of {', '.join(_choices(where))}"
+        case "string_type" | "string_too_short":
+            return f"{name} is {given!r}, which is not a text: write one, in quotes if it looks like a number"
+        case "tuple_type":
+            return f"{name} is {given!r}, which is not a list"
+        case "date_type" | "date_from_datetime_inexact":
+            return f"{name} is {given!r}, which is no day like 2027-01-31"
+        case "value_error":  # our own validators'
+            return f"{name} {error['ctx']['error']}"
+    return f"{name} is {given!r}: {error['msg']}"
 
 
-def _number(where: str, given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
-        raise Stop(f"gates.yaml: {where} is {given!r}, which is not a number")
-    return float(given)
+def _keys(where: list[str]) -> str:
+    """Return the keys that a part of the file knows, in words."""
+    free: dict[tuple[str, ...], tuple[str, ...]] = {("metrics",): ("names of metrics",), ("budgets",): BUDGETS}
+    return ", ".join(free.get(tuple(where)) or _section(where).model_fields)
 
 
-def _settings(where: str, given: Any, defaults: dict[str, Any]) -> dict[str, Any]:
-    given = given or {}
-    _known(where, given, defaults)
-    for key in {"floor", "tolerance", "min_rows"} & set(given):
-        _number(f"{where}.{key}", given[key])
-    made: dict[str, Any] = defaults | given
-    if made.get("require", REQUIREMENTS[0]) not in REQUIREMENTS:
-        raise Stop(f"gates.yaml: {where}.require is {made['require']!r}, which is none of {', '.join(REQUIREMENTS)}")
-    return made
+def _choices(where: list[str]) -> tuple[str, ...]:
+    return get_args(_section(where[:-1]).model_fields[where[-1]].annotation)
 
 
-def _budgets(given: Any) -> dict[str, float]:
-    """Read the most that a model may take, each by the unit in its name."""
-    _known("budgets", given, BUDGETS)
-    return {name: _number(f"budgets.{name}", limit) for name, limit in given.items()}
-
-
-def _outcomes(given: Any) -> dict[str, float]:
-    """Read what each outcome of one row gains; a cost is negative."""
-    _known("value", given, OUTCOMES)
-    return {name: _number(f"value.{name}", given.get(name)) for name in OUTCOMES}
-
-
-def _waiver(given: Any) -> dict[str, Any]:
-    _known("a waiver", given, WAIVER)
-    if lacking := [key for key in WAIVER if not given.get(key)]:
-        raise Stop(f"gates.yaml: a waiver needs {', '.join(WAIVER)}, and one has no {lacking[0]}")
-    if not isinstance(given["until"], date):
-        raise Stop(f"gates.yaml: a waiver's until is {given['until']!r}, which is no day like 2027-01-31")
-    return dict(given)
+def _section(where: list[str]) -> type[_Section]:
+    """Return the model of a part of the file."""
+    kinds: dict[str, type[_Section]] = {"metrics": Gate, "segments": SegmentGates, "value": Gains, "waivers": Waiver}
+    return kinds[where[0]] if where else Gates

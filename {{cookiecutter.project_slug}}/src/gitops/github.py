@@ -57,6 +57,24 @@ def download(path: str) -> bytes:
     return _send(request, path)
 
 
+def content(path: str, revision: str) -> str | None:
+    """Return a file's text at a revision, None where there is none; a byte that is no UTF-8 is replaced.
+
+    Raises:
+        Refused: GitHub answered with another error, or not at all.
+    """
+    where = f"/contents/{urllib.parse.quote(path)}?ref={urllib.parse.quote(revision, safe='')}"
+    # the form that GitHub gives by default ends at 1 MB
+    request = _request("GET", where, None, {"Accept": "application/vnd.github.raw+json"})
+    request.add_header("Authorization", f"Bearer {os.environ['GITHUB_TOKEN']}")
+    try:
+        return _send(request, where).decode(errors="replace")
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return None
+
+
 def _request(method: str, path: str, data: bytes | None, headers: dict[str, str]) -> urllib.request.Request:
     if not available():
         raise Stop("GITHUB_TOKEN and GITHUB_REPOSITORY (OWNER/NAME) are not both set: this talks to GitHub")

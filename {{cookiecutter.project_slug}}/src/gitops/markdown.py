@@ -5,9 +5,23 @@ Untrusted text stands in code spans, where GitHub renders no markup and resolves
 
 import json
 from decimal import Decimal
-from typing import Any
 
-from gitops.document import Block, Bullets, Charts, Fold, Footer, Headline, Paragraph, Said, Strong, Table, Text, clean
+from gitops.document import (
+    Axis,
+    Block,
+    Bullets,
+    Chart,
+    Charts,
+    Fold,
+    Footer,
+    Headline,
+    Paragraph,
+    Strong,
+    Table,
+    Text,
+    Untrusted,
+    clean,
+)
 
 LIST_LIMIT = 50  # entries of one list
 POINTS_LIMIT = 40  # of one line of a chart
@@ -46,7 +60,7 @@ def _inline(text: Text) -> str:
 
 
 def _piece(piece: str) -> str:
-    if isinstance(piece, Said):
+    if isinstance(piece, Untrusted):
         return code(piece)
     return f"**{piece}**" if isinstance(piece, Strong) else piece
 
@@ -67,15 +81,17 @@ def _cut(lines: list[str]) -> list[str]:
     return lines if len(lines) <= LIST_LIMIT else [*lines[:LIST_LIMIT], f"… and {len(lines) - LIST_LIMIT} more"]
 
 
-def _chart(chart: dict[str, Any]) -> str:
+def _chart(chart: Chart) -> str:
     """Draw with Mermaid, which GitHub renders; it has no legend, so the text says which line is which."""
-    axes = [
-        f'    {axis}-axis "{chart[axis][0]}" {_plain(chart[axis][1])} --> {_plain(chart[axis][2])}' for axis in "xy"
-    ]
-    lines = [f"    line [{', '.join(map(_plain, values[:POINTS_LIMIT]))}]" for values in chart["series"].values()]
-    legend = " · ".join(f"{colour}: {name}" for colour, name in zip(COLOURS, chart["series"], strict=False))
+    lines = [f"    line [{', '.join(map(_plain, line.values[:POINTS_LIMIT]))}]" for line in chart.series]
+    legend = " · ".join(f"{colour}: {line.name}" for colour, line in zip(COLOURS, chart.series, strict=False))
+    axes = [_axis("x", chart.x), _axis("y", chart.y)]
     source = ["```mermaid", "%%{init: " + json.dumps(THEME) + "}%%", "xychart-beta", *axes, *lines, "```", ""]
-    return "\n".join([f"**{chart['title']}** ({legend})", "", *source])
+    return "\n".join([f"**{chart.title}** ({legend})", "", *source])
+
+
+def _axis(which: str, axis: Axis) -> str:
+    return f'    {which}-axis "{axis.name}" {_plain(axis.low)} --> {_plain(axis.high)}'
 
 
 def _plain(value: float) -> str:

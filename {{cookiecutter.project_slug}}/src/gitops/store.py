@@ -1,14 +1,15 @@
 """The default data remote: DVC's content-addressed files on the orphan branch `dvc-store` of this repository.
 
-The branch is mounted as a worktree at `.dvc/store`, where DVC sees a plain folder. Files are named by their hash, so
-two people's pushes never disagree about a file, and merging them is taking both.
+The branch is mounted as a worktree at `.dvc/store`, where DVC sees a plain folder; further worktrees of the same clone
+(`git worktree add`) link to that one mount. Files are named by their hash, so two people's pushes never disagree about
+a file, and merging them is taking both.
 """
 
 import shutil
 from configparser import ConfigParser
 from pathlib import Path
 
-from gitops.git import git, has_origin, remote_env
+from gitops.git import git, has_origin, paths, remote_env
 from gitops.project import md5
 from gitops.shell import Stop, attempt, dvc, run, say, stream
 
@@ -39,15 +40,44 @@ def pull() -> None:
         _merge()
 
 
+def bring() -> None:
+    """Bring the data, model and predictions that this commit names into the working tree, from whatever data remote.
+
+    In a new project, whose data was never pushed, there is nothing to bring.
+
+    Raises:
+        Stop: the data remote lacks a file, or a file here has changes that would be lost.
+    """
+    pull()
+    if is_git() and not any(MOUNT.glob("files/md5/*/*")):
+        say("The data remote is empty: `uv run dvc repro && uv run gitops store push` fills it.")
+        return
+    say("› dvc pull")
+    if stream(*dvc("pull")):
+        raise Stop(
+            "not all that this commit names is here now, the message above says what: whoever trained it has to run "
+            "`uv run gitops store push`; what you changed yourself stays as it is"
+        )
+    say("What this commit names is here: `uv run dvc repro` has nothing to make, unless you change something.")
+
+
+def keeps(file: Path) -> bool:
+    """Tell whether DVC keeps a file of this content, here or in the Git store."""
+    return any(path.is_file() for path in _kept(md5(file)))
+
+
 def copy(digest: str, target: Path) -> bool:
     """Put a stored file at `target` without DVC, whose start takes a second; False when it is not here, or damaged."""
-    for folder in (Path(".dvc/cache"), MOUNT):
-        path = folder / "files/md5" / digest[:2] / digest[2:]
+    for path in _kept(digest):
         if path.is_file() and md5(path) == digest:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
             return True
     return False
+
+
+def _kept(digest: str) -> tuple[Path, ...]:
+    return tuple(folder / "files/md5" / digest[:2] / digest[2:] for folder in (Path(".dvc/cache"), MOUNT))
 
 
 def push() -> None:
@@ -63,7 +93,7 @@ def push() -> None:
     if not is_git():
         return
     git("add", "--all", cwd=MOUNT)
-    if new := git("diff", "--cached", "--name-only", "-z", cwd=MOUNT).split("\0")[:-1]:
+    if new := paths("diff", "--cached", "--name-only", cwd=MOUNT):
         _check(new)
         git("commit", "--quiet", "--no-verify", "-m", f"Add {len(new)} files", cwd=MOUNT)
     if not has_origin():
@@ -90,15 +120,35 @@ def _mount() -> None:
     if attempt("git", "rev-parse", "--verify", "-q", f"refs/heads/{BRANCH}").returncode:
         git("branch", "--no-track", BRANCH, f"refs/remotes/origin/{BRANCH}" if fetched else _first_commit())
     aside = MOUNT.with_name("tmp") / "store-aside"
-    if MOUNT.exists():  # somebody ran `dvc push` before the first mount: its files are kept
+    if MOUNT.is_symlink():  # to a worktree that is gone
+        MOUNT.unlink()
+    elif MOUNT.exists():  # somebody ran `dvc push` before the first mount: its files are kept
         aside.parent.mkdir(exist_ok=True)
         MOUNT.rename(aside)
-    git("worktree", "add", "--quiet", str(MOUNT), BRANCH)
+    if other := _mounted_elsewhere():
+        MOUNT.symlink_to(other, target_is_directory=True)
+    else:
+        git("worktree", "add", "--quiet", "--force", str(MOUNT), BRANCH)
     if aside.exists():
         shutil.copytree(aside, MOUNT, dirs_exist_ok=True)
         shutil.rmtree(aside)
     if fetched:
         _merge()
+
+
+def _mounted_elsewhere() -> Path | None:
+    """Return where another worktree of this clone has the branch, since Git checks a branch out only once."""
+    for entry in git("worktree", "list", "--porcelain", "-z").split("\0\0"):
+        lines = entry.split("\0")
+        path = Path(lines[0].removeprefix("worktree "))
+        if f"branch refs/heads/{BRANCH}" in lines and _common(path) == _common(Path.cwd()):
+            return path
+    return None
+
+
+def _common(tree: Path) -> Path:
+    """Return the `.git` folder that a working tree shares; that of a copied clone still names the original's trees."""
+    return (tree / git("rev-parse", "--git-common-dir", cwd=tree)).resolve()
 
 
 def _first_commit() -> str:
@@ -111,7 +161,13 @@ def _first_commit() -> str:
 def _fetch() -> bool:
     """Bring origin's branch into refs/remotes; False where there is none or it can't be reached."""
     spec = f"+refs/heads/{BRANCH}:refs/remotes/origin/{BRANCH}"
-    return attempt("git", "fetch", "--quiet", "origin", spec, cwd=_clone(), env=remote_env()).returncode == 0
+    if not has_origin():
+        return False
+    done = attempt("git", "fetch", "--quiet", "origin", spec, cwd=_clone(), env=remote_env())
+    if done.returncode and "couldn't find remote ref" not in done.stderr:
+        said = " ".join(done.stderr.split()[-25:])
+        say(f"origin can't be reached ({said}): going on with what is known here of the data remote")
+    return done.returncode == 0
 
 
 def _clone() -> Path | None:

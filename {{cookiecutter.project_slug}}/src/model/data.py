@@ -1,12 +1,15 @@
 """The first two stages: check the table, and set aside the rows that judge every model."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model.schema import ModelError, Schema, load, param
+from serving.rows.errors import ModelError, run_stage
+from serving.rows.parameters import param
+from serving.rows.schema import Schema, load_schema
 
 CSV = Path("data/table.csv")
 TABLE = Path("build/table.parquet")
@@ -16,9 +19,9 @@ HOLDOUT = Path("build/holdout.parquet")
 
 def validate(source: Path = CSV) -> None:
     """Check the CSV file against schema.yaml and write the typed table."""
-    from model.table import read_csv, typed  # slow to import, and scoring needs this module
+    from serving.rows.table import read_csv, typed  # slow to import, and scoring needs this module
 
-    frame = typed(load(), read_csv(source))
+    frame = typed(load_schema(), read_csv(source))
     TABLE.parent.mkdir(exist_ok=True)
     frame.to_parquet(TABLE)
     print(f"{source}: {len(frame):,} rows, all as schema.yaml says")
@@ -28,7 +31,7 @@ def split() -> None:
     """Write the rows for training and the held-out rows; seeded, and with the same share of positives in both."""
     from sklearn.model_selection import train_test_split
 
-    schema, frame = load(), read_rows(TABLE)
+    schema, frame = load_schema(), read_rows(TABLE)
     labels = frame[schema.target.name] if schema.target.task == "binary" else None
     try:
         train, holdout = train_test_split(
@@ -73,3 +76,7 @@ def truth(schema: Schema, frame: pd.DataFrame) -> NDArray[np.float64]:
         odd = frame[target.name][values.isna()].iloc[0]
         raise ModelError(f"the target {target.name!r} holds {odd!r}, which schema.yaml doesn't allow")
     return values.to_numpy(np.float64)
+
+
+if __name__ == "__main__":
+    run_stage({"validate": validate, "split": split}[sys.argv[1]])

@@ -1,4 +1,4 @@
-"""Build the Bento: exactly the files that pyproject.toml names, with the locked serving environment."""
+"""Build the Bento: the files that pyproject.toml names, the code that they need, and the locked serving environment."""
 
 import hashlib
 import os
@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from gitops.git import git
+from gitops import description, imports
+from gitops.git import paths
 from gitops.project import Project, locked, md5
 from gitops.shell import Stop, run
 
@@ -28,10 +29,23 @@ EXPORT = (
 )
 
 
+def contents(project: Project, root: Path = Path()) -> list[str]:
+    """Return the paths of all that a release of the working tree in `root` holds, besides the locked packages.
+
+    That is what `[tool.gitops.bento]` names, and the code which the service, the probe and the model file import.
+
+    Raises:
+        Stop: the description of the model can't be read, or it or pyproject.toml names a module that is not in `src/`.
+    """
+    service, probe = project.bento.service.partition(":")[0], project.probe.split()[2]
+    modules = (service, probe, *description.load(project, root).model.code)
+    return sorted({*project.bento.files, *(name for module in modules for name in imports.closure(module, root))})
+
+
 def identity(project: Project) -> str:
-    """Return the SHA-256 of what a release holds: each named file, the locked serving environment, and `deploy/`."""
-    deploy = git("ls-files", *MANIFESTS).splitlines()
-    named = sorted({*project.bento_files, *deploy} - {project.model})
+    """Return the SHA-256 of what a release holds: each file, the locked serving environment, and `deploy/`."""
+    deploy = paths("ls-files", *MANIFESTS)
+    named = sorted({*contents(project), *deploy} - {project.model})
     _present(named)
     parts = [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in named]
     parts += [f"model {locked(Path('dvc.lock').read_text())[project.model]}", run(*EXPORT)]
@@ -41,23 +55,19 @@ def identity(project: Project) -> str:
 def build(project: Project, version: str, labels: dict[str, str], out: Path) -> Path:
     """Build version `version` and return the path of the exported `.bento` file in `out`.
 
-    The build runs in a folder which holds only the named files: BentoML takes all that it finds there (a `.env`, the
+    The build runs in a folder which holds only these files: BentoML takes all that it finds there (a `.env`, the
     data, DVC's cache), asks no `.gitignore`, and does not mind that a named file is missing.
 
     Raises:
-        Stop: a named file is missing, the model is not the locked one, or the Bento holds other files than it should.
+        Stop: a file is missing, the model is not the locked one, or the Bento holds other files than it should.
     """
     target = out / f"{project.name}-{version}.bento"
-    _present(project.bento_files)
-    _verify(project)
     with TemporaryDirectory() as folder:
         stage = Path(folder, "stage")
-        for name in project.bento_files:
-            (stage / _inside(name)).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(name, stage / _inside(name))
+        names = lay_out(project, stage)
         (stage / "requirements.txt").write_text(run(*EXPORT) + "\n")
         recipe = Path(folder, "bentofile.yaml")  # outside, or it would be packed as well
-        recipe.write_text(yaml.safe_dump(_bentofile(project, labels)))
+        recipe.write_text(yaml.safe_dump(_bentofile(project, labels, names)))
         env = os.environ | {
             "BENTOML_HOME": str(Path(folder, "home")),
             "BENTOML_DO_NOT_TRACK": "1",
@@ -65,7 +75,7 @@ def build(project: Project, version: str, labels: dict[str, str], out: Path) -> 
         }
         bentoml = (sys.executable, "-m", "bentoml")
         run(*bentoml, "build", "--bentofile", str(recipe), "--version", version, str(stage), cwd=stage, env=env)
-        _assert_files(project, Path(folder, "home/bentos", project.name, version, "src"))
+        _assert_files(names, Path(folder, "home/bentos", project.name, version, "src"))
         out.mkdir(parents=True, exist_ok=True)
         partial = Path(folder, target.name)
         run(*bentoml, "export", f"{project.name}:{version}", str(partial), env=env)
@@ -73,35 +83,46 @@ def build(project: Project, version: str, labels: dict[str, str], out: Path) -> 
     return target
 
 
+def lay_out(project: Project, folder: Path) -> list[str]:
+    """Copy what a release holds into a folder, where the service runs from, and return the paths in it.
+
+    Raises:
+        Stop: a file is missing, or the model is not the locked one.
+    """
+    names = contents(project)
+    _present(names)
+    if md5(Path(project.model)) != locked(Path("dvc.lock").read_text()).get(project.model):
+        raise Stop(f"{project.model} is not the model that dvc.lock names: `uv run gitops store pull` brings it")
+    for name in names:
+        target = folder / inside(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(name, target)
+    return [inside(name) for name in names]
+
+
 def _present(names: Iterable[str]) -> None:
     if missing := [name for name in names if not Path(name).is_file()]:
         raise Stop(f"{missing[0]} is missing, and a release needs it: `git status` and `uv run dvc status` say more")
 
 
-def _verify(project: Project) -> None:
-    """The file on disk must be the one that was reviewed: `dvc.lock` names it by hash."""
-    if md5(Path(project.model)) != locked(Path("dvc.lock").read_text()).get(project.model):
-        raise Stop(f"{project.model} is not the model that dvc.lock names: run `uv run dvc checkout {project.model}`")
-
-
-def _inside(name: str) -> str:
-    """The Bento has no `src/` folder: what is imported lies at its root."""
+def inside(name: str) -> str:
+    """Return the place in a Bento of a file of the repository: what is imported lies at its root, without `src/`."""
     return name.removeprefix("src/")
 
 
-def _bentofile(project: Project, labels: dict[str, str]) -> dict[str, object]:
+def _bentofile(project: Project, labels: dict[str, str], names: list[str]) -> dict[str, object]:
     return {
-        "service": project.service,
+        "service": project.bento.service,
         "name": project.name,
         "labels": labels,
-        "include": [_inside(name) for name in project.bento_files],
+        "include": names,
         "python": {"requirements_txt": "requirements.txt", "lock_packages": False},
     }
 
 
-def _assert_files(project: Project, source: Path) -> None:
+def _assert_files(names: list[str], source: Path) -> None:
     """BentoML reports success whatever it packed."""
     found = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
-    expected = {_inside(name) for name in project.bento_files} | {"bentofile.yaml"}  # BentoML keeps the recipe
+    expected = {*names, "bentofile.yaml"}  # BentoML keeps the recipe
     if found != expected:
         raise Stop(f"the Bento does not hold what it should: {', '.join(sorted(found ^ expected)[:5])}")

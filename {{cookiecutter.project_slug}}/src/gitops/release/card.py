@@ -5,16 +5,15 @@ Its parts follow Mitchell et al., Model Cards for Model Reporting (2019).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from gitops import gates, goal
-from gitops.document import Block, Bullets, Paragraph, Said, Strong, Text
+from gitops import description, gates, goal
+from gitops.description import Description
+from gitops.document import Block, Bullets, Paragraph, Strong, Text, Untrusted
 from gitops.git import git
-from gitops.goal import Goal
+from gitops.goal import ClassifierWords, Goal, Words
 from gitops.markdown import markdown
 from gitops.project import Project, load
 from gitops.prose import prose
@@ -27,7 +26,7 @@ def card(project: Project, version: str, commit: str, warnings: Sequence[str] = 
     """Return the model card of the model in the working tree, as Markdown.
 
     Args:
-        project: where its files are: the data, the held-out rows, the predictions and metrics.json must be here.
+        project: where its files are: the data, the held-out rows and the files that the stages made must be here.
         version: of the release, or what to say instead.
         commit: that the working tree was checked out from.
         warnings: what the review said of this model.
@@ -35,19 +34,20 @@ def card(project: Project, version: str, commit: str, warnings: Sequence[str] = 
     Raises:
         Stop: a file is missing, is not what dvc.lock names, or goal.yaml is not about this model.
     """
-    aim, params, schema = goal.load(), _yaml("params.yaml"), _yaml("schema.yaml")
-    raw = gates.read(_text("gates.yaml"))
-    rows = quality.table(project, raw)
-    metrics, segments = quality.measure(rows, raw)
-    said = [*judge.judge(None, rows, raw)["notes"], *warnings]
+    model = description.load(project)
+    aim = goal.load(model)
+    checked = gates.read(_text("gates.yaml"))
+    rows = quality.table(project, checked)
+    metrics, segments = quality.measure(rows, checked)
+    said = [*judge.judge_predictions(None, rows, checked).remarks, *warnings]
     parts: list[tuple[str, list[Block]]] = [
-        (f"Model card: {project.name} {version}", [Paragraph([summary(aim, rows)])]),
+        (f"Model card: {project.name} {version}", [Paragraph([summary(aim, model, rows)])]),
         ("What it is for", [Bullets(_use(aim))]),
         ("What it is not for", [Bullets([[f"{prose(text)}."] for text in aim.not_for])]),
         ("How good it is", card_parts.quality(aim, metrics, rows)),
-        ("Where it is weak", card_parts.weakness(aim, segments, raw, list(dict.fromkeys(said)))),
-        ("The data", card_parts.data(project, schema)),
-        ("How it was made", [card_parts.made(params), card_parts.footer(project, version, commit)]),
+        ("Where it is weak", card_parts.weakness(aim, segments, checked, list(dict.fromkeys(said)))),
+        ("The data", card_parts.data(project, model)),
+        ("How it was made", [card_parts.made(model), card_parts.footer(project, version, commit)]),
     ]
     texts = [
         f"{'##' if number else '#'} {title}\n\n" + "\n\n".join(map(markdown, blocks))
@@ -71,40 +71,26 @@ def _text(name: str) -> str:
     return Path(name).read_text()
 
 
-def _yaml(name: str) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = yaml.safe_load(_text(name))
-    except yaml.YAMLError as error:
-        raise Stop(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
-    return content
-
-
-def summary(aim: Goal, rows: pd.DataFrame) -> str:
+def summary(aim: Goal[Words] | Goal[ClassifierWords], model: Description, rows: pd.DataFrame) -> str:
     """Return what the model does and how well, as Markdown for a reader who knows no metric.
 
     Args:
         aim: the content of goal.yaml.
+        model: the content of model.json.
         rows: the held-out rows (see `gitops.release.quality.table`).
     """
-    tried = f" It was tried on {len(rows):,} {prose(aim.words['rows'])} that it had never seen:"
+    tried = f" It was tried on {len(rows):,} {prose(aim.words.rows)} that it had never seen:"
     truth, score = (rows[column].to_numpy(float) for column in ("truth", "score"))
-    if "called" in aim.words:  # a classifier
-        counts = quality.decisions(truth, score, _threshold())
-        return f"{prose(aim.goal)}.{tried} {_decided(aim, counts, len(rows))}"
+    if isinstance(aim.words, ClassifierWords) and model.threshold is not None:
+        counts = quality.decisions(truth, score, model.threshold)
+        return f"{prose(aim.goal)}.{tried} {_decided(aim.words, counts, len(rows))}"
     half, most = quality.errors(truth, score)
     known = f"half of its predictions were within {half:.4g} of the truth and nine of ten within {most:.4g}"
     return f"{prose(aim.goal)}.{tried} {known}. The middle of the truth was {np.median(truth):.4g}."
 
 
-def _threshold() -> float:
-    given = _yaml("params.yaml").get("threshold")
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        raise Stop(f"params.yaml: threshold is {given!r}, which is no number: a classifier's label needs one")
-    return float(given)
-
-
-def _decided(aim: Goal, counts: dict[str, int], rows: int) -> str:
-    who, called, happened = (prose(aim.words[word]) for word in ("rows", "called", "happened"))
+def _decided(words: ClassifierWords, counts: dict[str, int], rows: int) -> str:
+    who, called, happened = map(prose, (words.rows, words.called, words.happened))
     base = f"Of 100 {who} picked blindly, {_share(counts['happened'], rows)} {happened}"
     if not counts["named"] or not counts["happened"]:
         return f"it called {counts['named']:,} of them {called}, and {counts['happened']:,} {happened}. {base}."
@@ -117,15 +103,15 @@ def _share(part: int, whole: int) -> int:
     return round(100 * part / whole)
 
 
-def _use(aim: Goal) -> list[Text]:
+def _use(aim: Goal[Words] | Goal[ClassifierWords]) -> list[Text]:
     success = aim.success
     return [
         [Strong("Use"), f": {prose(aim.use)}."],
         [Strong("Users"), f": {prose(aim.users)}."],
         [
             Strong("Success"),
-            f": {prose(success['measure'])}: {prose(success['target'])}, by {success['by']}.",
+            f": {prose(success.measure)}: {prose(success.target)}, by {success.by}.",
         ],
-        [Strong("Who answers for it"), ": ", Said(aim.owner), "."],
+        [Strong("Who answers for it"), ": ", Untrusted(aim.owner), "."],
         [Strong("To be looked at again by"), f": {aim.review_by}."],
     ]

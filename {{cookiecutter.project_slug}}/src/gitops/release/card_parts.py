@@ -5,15 +5,17 @@ from typing import Any
 
 import pandas as pd
 
-from gitops import gates
-from gitops.document import Block, Bullets, Fold, Footer, Paragraph, Said, Table, Text
-from gitops.goal import Goal
+from gitops.description import Description, Feature, Target
+from gitops.document import Block, Bullets, Fold, Footer, Paragraph, Table, Text, Untrusted, joined
+from gitops.gates import Gates
+from gitops.goal import ClassifierWords, Goal, Words
 from gitops.project import Project, locked, md5
 from gitops.prose import prose
 from gitops.review import drift
-from gitops.review.changes import flatten
+from gitops.review.state import flatten
 from gitops.shell import Stop
 
+Aim = Goal[Words] | Goal[ClassifierWords]
 MEANING = {
     "roc_auc": "of two {rows}, one of which {happened}, how often that one has the higher score (0.5: guessing)",
     "average_precision": "how pure the list of {rows} stays from the highest score down (1: perfectly)",
@@ -25,15 +27,16 @@ MEANING = {
 }
 
 
-def _meaning(metric: str, aim: Goal) -> str:
-    words = {"happened": "happened"} | {name: prose(word) for name, word in aim.words.items()}
-    return MEANING.get(metric, "").format_map(words)
+def _meaning(metric: str, aim: Aim) -> str:
+    happened = aim.words.happened if isinstance(aim.words, ClassifierWords) else "happened"
+    return MEANING.get(metric, "").format(rows=prose(aim.words.rows), happened=prose(happened))
 
 
-def quality(aim: Goal, metrics: list[dict[str, Any]], rows: pd.DataFrame) -> list[Block]:
+def quality(aim: Aim, metrics: list[dict[str, Any]], rows: pd.DataFrame) -> list[Block]:
+    """Return the table of metrics, as `gitops.release.quality.measure` returns them, and how they were measured."""
     cells: list[list[Text]] = [
         [
-            [Said(row["name"])],
+            [Untrusted(row["name"])],
             [_number(row["value"])],
             [_interval(row)],
             _floor(row),
@@ -41,9 +44,7 @@ def quality(aim: Goal, metrics: list[dict[str, Any]], rows: pd.DataFrame) -> lis
         ]
         for row in metrics
     ]
-    how = (
-        f"Measured on the {len(rows):,} held-out {prose(aim.words['rows'])}, which judge the model and never train it. "
-    )
+    how = f"Measured on the {len(rows):,} held-out {prose(aim.words.rows)}, which judge the model and never train it. "
     what = "The interval tells how far chance in the choice of these rows can move a value (bootstrap)."
     return [
         Table(["metric", "value", "95 % interval", "must reach", "what it says"], cells, numbers=3),
@@ -63,70 +64,82 @@ def _floor(row: dict[str, Any]) -> Text:
     return ["–" if row["floor"] is None else f"{'≥' if row['more_is_better'] else '≤'} {row['floor']:g}"]
 
 
-def weakness(aim: Goal, segments: list[dict[str, Any]], raw: dict[str, Any], said: list[str]) -> list[Block]:
+def weakness(aim: Aim, segments: list[dict[str, Any]], gates: Gates, said: list[str]) -> list[Block]:
     """Return the segments, weakest first, then what these rows can't tell and what the review said."""
-    limits: list[Text] = [[Said(sentence)] for sentence in said]
+    limits: list[Text] = [[Untrusted(sentence)] for sentence in said]
     if small := [row for row in segments if not row["judged"]]:
-        names = [piece for row in small for piece in (", ", Said(row["name"]))][1:]
+        names = joined(row["name"] for row in small)
         limits.append(["Too few rows, or no value, to say how good it is for ", *names, "."])
     if not segments:
         return [Bullets([["gates.yaml names no segments, so nobody looked at groups of rows."], *limits])]
     cells: list[list[Text]] = [
-        [[Said(row["name"])], [f"{row['rows']:,}"], [_number(row["value"])], [_interval(row)]] for row in segments
+        [[Untrusted(row["name"])], [f"{row['rows']:,}"], [_number(row["value"])], [_interval(row)]] for row in segments
     ]
-    metric = gates.check(raw).segments["metric"]
+    metric = gates.segments.metric
     what = f": {_meaning(metric, aim)}" if metric in MEANING else ""
     head = ["segment, weakest first", "rows", "value", "95 % interval"]
-    intro = Paragraph([Said(metric), f" inside each segment{what}."])
+    intro = Paragraph([Untrusted(metric), f" inside each segment{what}."])
     return [intro, Table(head, cells, numbers=3), *([Bullets(limits)] if limits else [])]
 
 
-def data(project: Project, schema: dict[str, Any]) -> list[Block]:
+def data(project: Project, model: Description) -> list[Block]:
+    """Return which data there is, with its first and last days, what is predicted, and the table of columns.
+
+    Raises:
+        Stop: the data is not here.
+    """
     path = Path(project.data)
     if not path.exists():
-        raise Stop(f"{path} is not here, and the model card tells about it: `uv run dvc pull {path}`")
-    facts: Text = [Said(path), ", version ", Said(md5(path)), f", {path.stat().st_size:,} bytes"]
-    dates = [name for name, column in schema["columns"].items() if column["type"] == "date"]
+        raise Stop(f"{path} is not here, and the model card tells about it: `uv run gitops store pull` brings it")
+    facts: Text = [Untrusted(path), ", version ", Untrusted(md5(path)), f", {path.stat().st_size:,} bytes"]
+    dates = [feature.name for feature in model.features if feature.type == "date"]
     try:
         frame = drift.read(path)
         facts.append(f", {len(frame):,} rows of {len(frame.columns)} columns")
-        facts += [
-            piece for name in dates for piece in (", ", Said(name), f" from {frame[name].min()} to {frame[name].max()}")
-        ]
+        for name in dates:
+            facts += [", ", Untrusted(name), f" from {frame[name].min()} to {frame[name].max()}"]
     except (OSError, ValueError, KeyError):
         facts.append(", not a table in CSV or Parquet")
-    target, columns = schema["target"], schema["columns"]
-    predicted: Text = [" The model predicts ", Said(_target(target)), f" from these {len(columns)} columns:"]
-    cells: list[list[Text]] = [
-        [[Said(name)], [Said(column["type"])], _range(column)] for name, column in columns.items()
+    predicted: Text = [
+        " The model predicts ",
+        Untrusted(_target(model.target)),
+        f" from these {len(model.features)} columns:",
     ]
-    ignored: list[Text] = [[Said(name), " is left out: ", Said(why)] for name, why in schema.get("ignored", {}).items()]
+    cells: list[list[Text]] = [
+        [[Untrusted(feature.name)], [Untrusted(feature.type)], _range(feature)] for feature in model.features
+    ]
+    ignored: list[Text] = [[Untrusted(name), " is left out: ", Untrusted(why)] for name, why in model.ignored.items()]
     table = Fold("Columns", [Table(["column", "type", "values"], cells), *([Bullets(ignored)] if ignored else [])])
     return [Paragraph([*facts, ".", *predicted]), table]
 
 
-def _target(target: dict[str, Any]) -> str:
-    return f"{target['name']} = {target['positive']}" if target["task"] == "binary" else target["name"]
+def _target(target: Target) -> str:
+    return f"{target.name} = {target.labels[1]}" if target.task == "binary" else target.name
 
 
-def _range(column: dict[str, Any]) -> Text:
-    values = [piece for value in column.get("values", []) for piece in (", ", Said(value))][1:]
-    ends = [
-        f"{word} {column[end]:g}" for end, word in (("min", "from"), ("max", "up to")) if column.get(end) is not None
-    ]
+def _range(feature: Feature) -> Text:
+    values = joined(feature.values)
+    limits = (("from", feature.min), ("up to", feature.max))
+    ends = [f"{word} {limit:g}" for word, limit in limits if limit is not None]
     told: Text = values or [", ".join(ends) or "any"]
-    return [*told, *([", may be missing"] if column.get("nullable") else [])]
+    return [*told, *([", may be missing"] if feature.nullable else [])]
 
 
-def made(params: dict[str, Any]) -> Table:
-    """Return every number of the model, without those of the kinds that were not chosen."""
-    model = params.get("model")
-    if isinstance(model, dict):
-        other = {key for key, value in model.items() if isinstance(value, dict) and key != model.get("kind")}
-        params = params | {"model": {key: value for key, value in model.items() if key not in other}}
-    return Table(["parameter", "value"], [[[Said(name)], [Said(value)]] for name, value in flatten(params)])
+def made(model: Description) -> Table:
+    """Return the parameters that made the model, by dotted name, and what kind of model and of file came of it."""
+    facts: list[tuple[Text, object]] = [
+        (["kind of model"], model.model.kind),
+        (["format of the model file"], model.model.file_format),
+    ]
+    if model.threshold is not None:
+        facts.append((["score from which on a row gets the positive label"], model.threshold))
+    parameters: list[tuple[Text, object]] = [([Untrusted(name)], value) for name, value in flatten(model.parameters)]
+    return Table(["parameter", "value"], [[name, [Untrusted(value)]] for name, value in [*facts, *parameters]])
 
 
 def footer(project: Project, version: str, commit: str) -> Footer:
+    """Return which release, commit and model file the card is about."""
     model = locked(Path("dvc.lock").read_text())[project.model]
-    return Footer([f"{project.name} {version} · commit ", Said(commit[:9]), " · model ", Said(model), " (MD5)"])
+    return Footer(
+        [f"{project.name} {version} · commit ", Untrusted(commit[:9]), " · model ", Untrusted(model), " (MD5)"]
+    )

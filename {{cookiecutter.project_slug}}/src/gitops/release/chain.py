@@ -10,8 +10,9 @@ from typing import Any
 
 from gitops import store
 from gitops.git import git, show
-from gitops.project import Project, locked, md5
+from gitops.project import Project, load, locked, md5
 from gitops.release import assets, sbom
+from gitops.release.bento import contents, inside
 from gitops.shell import Stop, attempt
 from gitops.tags import Release
 
@@ -35,7 +36,11 @@ def chain(project: Project, release: Release, found: Path | None, inspect: Inspe
     end = [_remote(project, lock), _image(release, inspect)]
     if found is None:
         nothing = "its assets are neither on GitHub (or there is no GITHUB_TOKEN here) nor in dist/: give --from FOLDER"
-        return [*start, *(Link(name, None, nothing) for name in ("assets", "tag", "lock", "model", "sbom")), *end]
+        return [
+            *start,
+            *(Link(name, None, nothing) for name in ("assets", "tag", "lock", "model", "code", "sbom")),
+            *end,
+        ]
     facts = assets.facts(found)
     links = [
         _assets(found),
@@ -43,6 +48,7 @@ def chain(project: Project, release: Release, found: Path | None, inspect: Inspe
         *start,
         _lock(found, facts, lock),
         _model(project, release, found, facts, lock),
+        _code(project, release, found),
     ]
     return [*links, *end, _sbom(project, release, found, lock), *_environments(release, facts)]
 
@@ -93,6 +99,31 @@ def _model(project: Project, release: Release, found: Path, facts: dict[str, Any
             f"the model in {bento.name}": (wanted, md5(packed) if packed else None),
         }
     return _compared("model", pairs, f"the Bento holds the model that dvc.lock names: {wanted}")
+
+
+def _code(project: Project, release: Release, found: Path) -> Link:
+    """Compare the Bento's files, apart from those that DVC keeps, with those that the release's commit names."""
+    bento = found / f"{project.name}-{release.version}.bento"
+    with TemporaryDirectory() as folder:
+        tree, packed = Path(folder, "tree"), Path(folder, "bento")
+        git("archive", f"--output={folder}/tree.tar", release.commit)
+        try:
+            for archive, target in ((Path(folder, "tree.tar"), tree), (bento, packed)):
+                with tarfile.open(archive) as content:
+                    content.extractall(target, filter="data")
+            names = contents(load(tree), tree)
+        except (OSError, tarfile.TarError):
+            return Link("code", False, f"{bento.name} is missing, or no Bento")
+        except Stop as stop:
+            return Link("code", None, f"the commit does not say what a release holds: {stop}")
+        kept = set(locked(show(release.commit, "dvc.lock")))
+        source = packed / "src"
+        here = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+        odd = sorted(here ^ {*map(inside, names), "bentofile.yaml"})  # BentoML adds its recipe
+        wrong = [f"{name} is {'not in the commit' if name in here else 'missing'}" for name in odd]
+        same = [name for name in names if name not in kept and inside(name) in here]
+        wrong += [f"{name} is not the commit's" for name in same if md5(tree / name) != md5(source / inside(name))]
+    return Link("code", not wrong, "; ".join(wrong) or f"the Bento holds the {len(names)} files that the commit names")
 
 
 def _unpacked(bento: Path, name: str, target: Path) -> Path | None:

@@ -1,60 +1,64 @@
 """What a release tells: how the model differs from the one before, what the review says, how to run it and go back."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from gitops import gates
-from gitops.document import Block, Bullets, Fold, Footer, Paragraph, Said, Strong, Text
+from gitops.document import Block, Bullets, Fold, Footer, Paragraph, Strong, Text, Untrusted, joined
 from gitops.git import show
 from gitops.markdown import markdown
 from gitops.project import Project, locked
-from gitops.review import budgets, changes, review
-from gitops.review.report import FORMAT, document, fit
+from gitops.review import state
+from gitops.review.assess import Assignment, assess
+from gitops.review.record import Contract, LockState, Review
+from gitops.review.report import document, fit, without_charts
 from gitops.tags import Release
 
 NOTHING = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # Git's empty tree, which the first release is compared with
 FENCE = "```console\n{}\n```"
 
 
-def assess(project: Project, commit: str, last: Release | None) -> dict[str, Any]:
+def review_release(project: Project, commit: str, last: Release | None) -> Review:
     """Review the working tree, checked out from `commit`, against the release before it, by the release's own gates.
 
-    Returns:
-        what `gitops.review.review` writes to review.json, with `released`. Code owners accepted gates and factory as
-        they are, so a change in them is no warning here; for the first release nothing counts as changed.
+    For the first release nothing counts as changed.
     """
-    base = last.commit if last else NOTHING
-    rules = gates.read(Path("gates.yaml").read_text())
-    where = {"commit": base, "where": f"of {last.version}"} if last else {"commit": "none yet", "where": ""}
-    result: dict[str, Any] = {"format": FORMAT, "commit": commit, "base": base, "fork": False, "trained": False}
-    result |= {"released": True, "lock": {"stale": [], "missing": []}, "against": where} | changes.since(base, project)
-    result |= {"gates_changed": False, "factory_changed": []}
-    result |= {} if last else {part: [] for part in ("params", "data", "code", "dependencies")}
-    if review.same_model(project, show(base, "dvc.lock"), Path("dvc.lock").read_text()):
-        result |= review.SAME
-    else:
-        from gitops.review.compare import compare  # pandas: slow to import
+    before = state.of_commit(last.commit if last else NOTHING, project)
+    now = state.of_working_tree(project)
+    found = assess(
+        Assignment(
+            project=project,
+            commit=commit,
+            base=before,
+            champion=before,
+            where=f"of {last.version}" if last else "",
+            challenger=now,
+            gates=gates.read(now.gates),
+            lock=LockState(),
+            released=True,
+        )
+    )
+    if last:
+        return found
+    facts = found.facts
+    changes = replace(facts.changes, params=(), data=(), code=(), dependencies=())
+    return replace(found, facts=replace(facts, changes=changes, champion=replace(facts.champion, commit="none yet")))
 
-        found = compare(project, base, rules, bool(result["data"]))
-        result["data"] += found.pop("moved")
-        result |= {"budgets": budgets.rows(gates.check(rules).budgets, **found.pop("takes"))} | found
-    return result | review.conclude(result)
 
-
-def notes(project: Project, release: Release, last: Release | None, found: dict[str, Any], summary: str) -> str:
+def notes(project: Project, release: Release, last: Release | None, found: Review, summary: str) -> str:
     """Return the release's text as Markdown, within what GitHub takes.
 
     Args:
         project: where gates.yaml and dvc.lock are those of the release.
         release: this one; `image` decides how it is run.
         last: the release before, None for the first.
-        found: what `assess` returned.
+        found: what `review_release` returned.
         summary: what the model does, in Markdown (see `gitops.release.card.summary`).
     """
     parts = [
         markdown(Paragraph(_first(project, release, last))),
         summary,
-        *callers(found),
+        *callers(found.facts.changes.contract),
         "## The review",
         *_review(found, release, last),
         *_waivers(),
@@ -78,25 +82,25 @@ def _first(project: Project, release: Release, last: Release | None) -> Text:
     before = locked(show(last.commit, "dvc.lock")).get(project.model)
     same = before == locked(Path("dvc.lock").read_text())[project.model]
     what = f"the same model as {last.version}" if same else f"a new model in the place of {last.version}'s"
-    why = [] if release.reason == "another model" else [" Why there is a release: ", Said(release.reason), "."]
+    why = [] if release.reason == "another model" else [" Why there is a release: ", Untrusted(release.reason), "."]
     return [Strong(f"{project.name} {release.version}: {what}."), *why]
 
 
-def callers(found: dict[str, Any]) -> list[str]:
+def callers(contract: Contract) -> list[str]:
     """Return, in Markdown, what somebody has to do whose program asks the model."""
-    if found["contract"]["change"] == "none":
+    if contract.change == "none":
         return ["Programs that ask the model need no change."]
-    if found["contract"]["change"] == "compatible":
+    if contract.change == "compatible":
         return [
             "Programs that ask the model need no change; there is something new that they can send (`openapi.json`)."
         ]
-    block = Bullets([[Said(what)] for what in found["contract"]["breaks"]])
+    block = Bullets([[Untrusted(what)] for what in contract.breaks])
     return ["**Programs that ask the model must change first:**", markdown(block)]
 
 
-def _review(found: dict[str, Any], release: Release, last: Release | None) -> list[str]:
+def _review(found: Review, release: Release, last: Release | None) -> list[str]:
     """The report without its charts, which report.html has; a first release changes nothing."""
-    blocks = [block for block in document(found | {"charts": []}) if not isinstance(block, Footer)]
+    blocks = [block for block in document(without_charts(found)) if not isinstance(block, Footer)]
     if not last:
         return [fit([block for block in blocks if not isinstance(block, Fold)]).strip()]
     who = f"The champion is {last.version}, the challenger {release.version}. All of it, with charts: `report.html`."
@@ -104,9 +108,9 @@ def _review(found: dict[str, Any], release: Release, last: Release | None) -> li
 
 
 def _waivers() -> list[str]:
-    waivers = gates.check(gates.read(Path("gates.yaml").read_text())).waivers
+    waivers = gates.read(Path("gates.yaml").read_text()).waivers
     items: list[Text] = [
-        [Said(one["metric"]), ": ", Said(one["reason"]), " (", Said(one["who"]), f", until {one['until']})"]
+        [Untrusted(one.metric), ": ", Untrusted(one.reason), " (", Untrusted(one.who), f", until {one.until})"]
         for one in waivers
     ]
     return ["## Known losses that were accepted", markdown(Bullets(items))] if items else []
@@ -140,4 +144,4 @@ def environments(release: Release, last: Release | None) -> list[str]:
 
 def _footer(project: Project, release: Release) -> Block:
     facts = [project.name, release.version, release.commit[:9], release.image]
-    return Footer([piece for fact in filter(None, facts) for piece in (" · ", Said(fact))][1:])
+    return Footer(joined(filter(None, facts), " · "))

@@ -64,10 +64,10 @@ def _later(released: str, head: str) -> bool:
 
 def _bump(project: Project, last: str) -> tuple[int, str]:
     """Return which number of the version goes up, and why."""
-    change, breaks = contract.change(show(last, project.contract), show("HEAD", project.contract))
-    if change == "breaking":
-        return 0, f"the API contract breaks its callers: {breaks[0]}"
-    if change == "compatible":
+    found = contract.contract_change(show(last, project.contract), show("HEAD", project.contract))
+    if found.change == "breaking":
+        return 0, f"the API contract breaks its callers: {found.breaks[0]}"
+    if found.change == "compatible":
         return 1, "the API contract grows"
     if locked(show(last, "dvc.lock")).get(project.model) != locked(Path("dvc.lock").read_text())[project.model]:
         return 1, "another model"

@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from gitops import gates, github, goal, lock, store, tags
+from gitops import description, gates, github, goal, lock, store, tags
 from gitops.environments.manifests import FORMAT
 from gitops.git import has_origin, identity_env, remote_env, show
 from gitops.project import Project, load, locked
-from gitops.release import assets, bento, image, papers, publish, smoke
+from gitops.release import assets, bento, image, papers, publish, serve_check, smoke
 from gitops.release.plan import Plan, plan_release
 from gitops.shell import Stop, dvc, run, say, stream
 
@@ -48,9 +48,13 @@ def _lock() -> str | None:
 
 def _check_lock() -> None:
     """Two pull requests that crossed merge into a commit which nobody trained: it must not be released."""
-    if reasons := lock.check():
+    if reasons := lock.stale():
         way_out = f"On a branch from main, as a pull request. {lock.ADVICE}"
         raise Stop("\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out]))
+    if reasons := lock.unpushed():
+        way_out = "Whoever trained it runs `uv run gitops store push`; then run this again."
+        what = "the model of this commit was never pushed, so it is not released:"
+        raise Stop("\n  ".join([what, *reasons, way_out]))
 
 
 def _would(project: Project, plan: Plan) -> str:
@@ -62,8 +66,8 @@ def _would(project: Project, plan: Plan) -> str:
 
 
 def _make(project: Project, plan: Plan) -> None:
-    """Do what is missing. The tag comes after the image was tried, and the GitHub release after everything else."""
-    goal.load()  # before anything is made: a release without its card would be a half
+    """Do what is missing. All that can fail without a network is tried first, then the image; then comes the tag."""
+    goal.load(description.load(project))
     say("› pulling the model that dvc.lock names, and what it is judged by")
     wanted = papers.needed(project)
     if stream(*dvc("pull", *wanted)):
@@ -72,14 +76,17 @@ def _make(project: Project, plan: Plan) -> None:
     say("› building the Bento")
     model = locked(_lock())[project.model]
     built = bento.build(project, plan.version, {"commit": plan.commit, "model_md5": model}, OUT)
+    serve_check.check(project)
+    say("› writing the notes, the model card and the bill of materials")
+    prepared = papers.prepare(project, _planned(project, plan), plan.last)
     if not plan.tagged:
         plan = replace(plan, image=_image(project, plan, built))
+    notes, files = papers.write(prepared, plan.image, OUT)
+    if not plan.tagged:
+        _name(plan)
         say(f"› tagging {plan.commit[:9]}")
         _tag(project, plan)
-    made = tags.find(project, plan.version)
-    say("› writing the notes, the model card and the bill of materials")
-    notes, files = papers.write(project, made, plan.last, OUT)
-    files = [built, *files, *_facts(project, made)]
+    files = [built, *files, *_facts(project, tags.find(project, plan.version))]
     sums = OUT / assets.SUMS
     sums.write_text("".join(f"{assets.digest(file)}  {file.name}\n" for file in files))
     if has_origin():
@@ -92,8 +99,15 @@ def _make(project: Project, plan: Plan) -> None:
     say(f"Released: {address}")
 
 
+def _planned(project: Project, plan: Plan) -> tags.Release:
+    """Return the release as its tag tells it, or will."""
+    if plan.tagged:
+        return tags.find(project, plan.version)
+    return tags.Release(plan.tag, plan.version, plan.commit, "", plan.reason, plan.identity, "")
+
+
 def _image(project: Project, plan: Plan, built: Path) -> str:
-    """Build and push the image, and try it by its digest before it gets the version; "" for a team without images."""
+    """Build and push the image, and try it by its digest; "" for a team without images."""
     repository = image.repository()
     if not repository:
         say("No IMAGE here, so no image and nothing for an environment to run.")
@@ -105,11 +119,16 @@ def _image(project: Project, plan: Plan, built: Path) -> str:
     say("› pushing it")
     pushed = image.push(candidate)
     say(f"› trying {pushed}")
-    facts = smoke.smoke(project, pushed, gates.check(gates.read(Path("gates.yaml").read_text())).budgets)
+    facts = smoke.smoke(project, pushed, gates.read(Path("gates.yaml").read_text()).budgets)
     say("  " + ", ".join(f"{name} {value:.4g}" for name, value in facts.items()))
-    say(f"› naming it {repository}:{plan.version}")
-    image.retag(pushed, plan.version)
     return pushed
+
+
+def _name(plan: Plan) -> None:
+    """Let the registry know the image, if there is one, by the version."""
+    if plan.image:
+        say(f"› naming it {plan.image.partition('@')[0]}:{plan.version}")
+        image.retag(plan.image, plan.version)
 
 
 def _tag(project: Project, plan: Plan) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
+from gitops import description
 from gitops.git import git
 from gitops.project import Project, locked
 from gitops.release.bento import EXPORT
-from gitops.review.changes import flatten
+from gitops.review.state import flatten, read_metrics
 from gitops.shell import Stop, attempt, run, say
 from gitops.tags import Release
 
@@ -33,7 +34,7 @@ def sbom(project: Project, release: Release) -> str:
     the base image brings, are not in it: see `image_sbom`.
 
     Raises:
-        Stop: uv.lock does not fit pyproject.toml.
+        Stop: uv.lock does not fit pyproject.toml, or a file is missing or none of ours.
     """
     exported = json.loads(run(*EXPORT, "--format", "cyclonedx1.5"))
     root, model, data = _root(project, release), _model(project, release), _data(project)
@@ -93,8 +94,11 @@ def _model(project: Project, release: Release) -> Component:
     """The model with its hashes, its parameters and what it reached; MD5 is the name that dvc.lock gives it."""
     digest = hashlib.sha256(Path(project.model).read_bytes()).hexdigest()
     md5 = locked(Path("dvc.lock").read_text())[project.model]
-    metrics: dict[str, Any] = json.loads(Path(project.metrics).read_text())
-    params = [(name, value) for name, value in flatten(yaml.safe_load(Path("params.yaml").read_text()))]
+    metrics = read_metrics(Path(project.metrics).read_text(errors="replace"))
+    if metrics is None:
+        raise Stop(f"{project.metrics} is not a small JSON object of numbers: `uv run dvc repro` writes it")
+    described = description.load(project)
+    facts = {"kind": described.model.kind, "file_format": described.model.file_format}
     return {
         "type": "machine-learning-model",
         "bom-ref": f"model:{project.name}@{release.version}",
@@ -104,12 +108,13 @@ def _model(project: Project, release: Release) -> Component:
         "modelCard": {
             "modelParameters": {"datasets": [{"ref": _data_ref(project)}]},
             "quantitativeAnalysis": {
-                "performanceMetrics": [{"type": name, "value": str(value)} for name, value in metrics.items()]
+                "performanceMetrics": [{"type": name, "value": f"{value:.12g}"} for name, value in metrics.items()]
             },
         },
         "properties": [
             {"name": "file", "value": project.model},
-            *({"name": f"params.yaml:{name}", "value": str(value)} for name, value in params),
+            *({"name": name, "value": value} for name, value in facts.items()),
+            *({"name": f"parameter:{name}", "value": str(value)} for name, value in flatten(described.parameters)),
         ],
     }
 

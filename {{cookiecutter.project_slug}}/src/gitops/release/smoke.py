@@ -7,17 +7,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from gitops import gates
+from gitops import description, gates
+from gitops.description import Description, Service
 from gitops.git import git
 from gitops.project import Project, load
-from gitops.release import bento, image
+from gitops.release import bento, image, sample
 from gitops.release.container import Container, running
-from gitops.review.claims import SCORE
 from gitops.shell import Stop, say
 
-ROWS = 100
 REQUESTS = 200
 BUDGETS = {"p95_ms": "p95_ms", "memory_mb": "memory_mb", "image_mb": "size_mb"}
 
@@ -26,7 +24,7 @@ def smoke(project: Project, reference: str, budgets: dict[str, float]) -> dict[s
     """Run an image and compare it with what was reviewed; the container is removed whatever happens.
 
     Args:
-        project: names the held-out rows, their predictions and the contract.
+        project: names the held-out rows, their predictions, the description and the contract.
         reference: `repository@sha256:...`, which is pulled, or an id that the engine holds.
         budgets: the most that `p95_ms`, `memory_mb` and `image_mb` may be; what is not named is not limited.
 
@@ -37,17 +35,15 @@ def smoke(project: Project, reference: str, budgets: dict[str, float]) -> dict[s
     Raises:
         Stop: it does not start, or its version, contract or scores are others than promised, or it exceeds a budget.
     """
-    contract = json.loads(Path(project.contract).read_text())
-    path, fields = _route(contract)
-    rows, reviewed = (pd.read_parquet(name).head(ROWS) for name in (project.rows, project.predictions))
-    records = json.loads(rows[[name for name in rows if name in fields]].to_json(orient="records", date_format="iso"))
+    model = description.load(project)
+    contract, records = promised(project, model), sample.records(project, model)
     with running(reference) as service:
         say(f"› smoke test: {len(records)} held-out rows, {REQUESTS} requests")
         ready = service.wait()
-        _assert_contract(contract, service.ask("GET", "/docs.json"))
-        answer = service.ask("POST", path, {"records": records})
-        _assert_answer(answer, service.version(), reviewed["score"].to_numpy())
-        p95 = _p95(service, path, records)
+        _assert_contract(project, contract, service.ask("GET", "/docs.json"))
+        answer = service.ask("POST", model.service.path, {model.service.records: records})
+        _assert_answer(project, model.service, answer, service.version())
+        p95 = _p95(service, model.service, records)
         memory, size = service.memory(), service.size()
     facts = {"ready_seconds": ready, "memory_mb": memory, "p95_ms": p95, "size_mb": size}
     facts = {name: round(value, 2) for name, value in facts.items()}
@@ -63,47 +59,52 @@ def trial(version: str) -> int:
     with TemporaryDirectory() as folder:
         built = bento.build(project, version, {"commit": commit}, Path(folder))
         made = image.build(project, built, version, commit, identity, f"localhost/{project.name}:{version}")
-    facts = smoke(project, made, gates.check(gates.read(Path("gates.yaml").read_text())).budgets)
+    facts = smoke(project, made, gates.read(Path("gates.yaml").read_text()).budgets)
     say(f"localhost/{project.name}:{version} {made} {json.dumps(facts)}")
     return 0
 
 
-def _route(contract: dict[str, Any]) -> tuple[str, set[str]]:
-    """Return the contract's one path, and the fields of a record."""
-    [(path, methods)] = contract["paths"].items()
-    types = contract["components"]["schemas"]
-    query = methods["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    record = types[query]["properties"]["records"]["items"]["$ref"].rpartition("/")[2]
-    return path, set(types[record]["properties"])
+def promised(project: Project, model: Description) -> dict[str, Any]:
+    """Return the contract with the callers, an OpenAPI document.
+
+    Raises:
+        Stop: it is missing, is no such document, or has another path than the description.
+    """
+    try:
+        contract: dict[str, Any] = json.loads(Path(project.contract).read_text())
+        paths = list(contract["paths"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Stop(f"{project.contract} is missing or no OpenAPI document, and callers rely on it") from None
+    if model.service.path not in paths:
+        at = f"{project.description} says that the service answers at {model.service.path}"
+        raise Stop(f"{at}, and {project.contract} has no such path: both must agree")
+    return contract
 
 
-def _assert_contract(contract: dict[str, Any], served: dict[str, Any]) -> None:
+def _assert_contract(project: Project, contract: dict[str, Any], served: dict[str, Any]) -> None:
     """What was committed is served, to the letter."""
     for part in sorted(contract.keys() | served.keys()):
         if contract.get(part) != served.get(part):
-            raise Stop(f"the image serves other `{part}` than openapi.json promises: run `uv run model contract`")
+            raise Stop(f"the image serves other `{part}` than {project.contract} promises: write that file anew")
 
 
-def _assert_answer(answer: dict[str, Any], version: str, reviewed: Any) -> None:
-    if answer["model_version"] != version:
-        raise Stop(f"the image is labelled {version} and answers as {answer['model_version']}: build it again")
-    scores = np.array([row["score"] for row in answer["predictions"]])
-    if len(scores) != len(reviewed):
-        raise Stop(f"the image answers {len(scores)} predictions to {len(reviewed)} rows")
-    if (odd := ~np.isclose(scores, reviewed, rtol=0, atol=SCORE)).any():
-        first = int(np.argmax(odd))
-        raise Stop(
-            f"the image scores {odd.sum()} of {len(scores)} held-out rows otherwise than the reviewed model, the first "
-            f"{scores[first]:g} instead of {reviewed[first]:g}: it holds another model or code"
-        )
+def _assert_answer(project: Project, names: Service, answer: dict[str, Any], version: str) -> None:
+    try:
+        told, scores = answer[names.version], [row[names.score] for row in answer[names.predictions]]
+    except (KeyError, TypeError):
+        raise Stop(f"the image's answer has not the names that {project.description} gives under `service`") from None
+    if told != version:
+        raise Stop(f"the image is labelled {version} and answers as {told}: build it again")
+    if wrong := sample.differences(project, "the image", scores):
+        raise Stop(f"{wrong}: it holds another model or code")
 
 
-def _p95(service: Container, route: str, records: list[dict[str, Any]]) -> float:
+def _p95(service: Container, names: Service, records: list[dict[str, Any]]) -> float:
     """Return the milliseconds within which 95 of 100 requests with one record are answered."""
     seconds = []
     for i in range(REQUESTS):
         begun = time.perf_counter()
-        service.ask("POST", route, {"records": [records[i % len(records)]]})
+        service.ask("POST", names.path, {names.records: [records[i % len(records)]]})
         seconds.append(time.perf_counter() - begun)
     return float(np.quantile(seconds, 0.95)) * 1e3
 

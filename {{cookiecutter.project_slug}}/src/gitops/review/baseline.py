@@ -1,21 +1,21 @@
 """Which model is the champion: that of the base, or the one that runs in production."""
 
 import json
-from typing import Any
 
+from gitops.gates import Gates
 from gitops.git import git, has_origin, remote_env, show
 from gitops.shell import attempt, run, say
 
 PRODUCTION = "env/production"
 
 
-def champion(base: str, rules: dict[str, Any]) -> tuple[str, str]:
+def champion_commit(base: str, gates: Gates) -> tuple[str, str]:
     """Return the champion's commit and where it stands, by `baseline` of the gates; without production it is the base.
 
     Raises:
         Stop: origin can't be reached, or the commit that production names can't be fetched.
     """
-    if rules.get("baseline", "main") == "main":
+    if gates.baseline == "main":
         return base, "on main"
     commit = _running()
     if not commit:

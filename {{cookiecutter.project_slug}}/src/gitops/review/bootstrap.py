@@ -1,20 +1,22 @@
-"""Draw the held-out rows again and again, and measure both models on each draw: the paired bootstrap.
+"""The paired bootstrap: draw the held-out rows with replacement, many times, and measure both models on each draw.
 
-Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; stratified, so that no draw lacks a class.
+Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile interval); stratified by
+class, so that no draw lacks one.
 """
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gitops.review.metrics import Measure, Metric, Undefined, Vector, Weights
+from gitops.review.record import Comparison, Interval
 
-LEVEL = 0.95  # of the interval of a difference
-POWER = 0.8  # share of reviews in which the smallest visible difference is seen
+CONFIDENCE = 0.95  # of the interval of a difference
+POWER = 0.8  # share of reviews in which the minimum detectable effect is seen
 RESAMPLES = (200, 1000)  # at least and at most, within WORK
 WORK = 2 * 10**8  # drawn rows of one review
 CHUNK = 2 * 10**6  # drawn rows in memory at a time
@@ -22,22 +24,39 @@ SEED = 20
 
 
 @dataclass(frozen=True)
-class Contest:
-    """One metric on one set of rows: both models' measures, and what the challenger gained in each resample."""
+class PairedComparison:
+    """One metric on some of the held-out rows, prepared for both models.
+
+    Attributes:
+        metric: what is measured.
+        rows: indices of the rows, [rows].
+        challenger: its measure; None where the metric has no value on these rows.
+        champion: the same; None also where there is no champion.
+    """
 
     metric: Metric
     rows: NDArray[np.intp]
-    new: Measure | None
-    old: Measure | None
-    gains: list[Vector] = field(default_factory=list)
+    challenger: Measure | None
+    champion: Measure | None
 
-    def value(self, measure: Measure | None) -> float:
-        """Return the metric on the rows as they are; NaN where it is not defined."""
-        return math.nan if measure is None else float(measure(np.ones((1, len(self.rows))))[0])
+    @property
+    def measures(self) -> tuple[Measure, Measure] | None:
+        """Challenger's and champion's measure where both have one."""
+        return (self.challenger, self.champion) if self.challenger and self.champion else None
 
 
-def contest(metric: Metric, rows: NDArray[np.intp], truth: Vector, new: Vector, old: Vector | None) -> Contest:
-    """Prepare a metric on some of the rows; a measure is None where the metric has no value or there is no model."""
+def paired(
+    metric: Metric, rows: NDArray[np.intp], truth: Vector, challenger: Vector, champion: Vector | None
+) -> PairedComparison:
+    """Prepare a metric on some of the rows.
+
+    Args:
+        metric: what to measure.
+        rows: indices into the other arrays.
+        truth: of all held-out rows, [all rows].
+        challenger: its scores, [all rows].
+        champion: its scores, [all rows], or None.
+    """
 
     def measure(score: Vector | None) -> Measure | None:
         if score is None or not np.isfinite([truth[rows], score[rows]]).all():
@@ -47,21 +66,38 @@ def contest(metric: Metric, rows: NDArray[np.intp], truth: Vector, new: Vector, 
         except Undefined:
             return None
 
-    return Contest(metric, rows, measure(new), measure(old))
+    return PairedComparison(metric, rows, measure(challenger), measure(champion))
 
 
-def resample(contests: list[Contest], truth: Vector, *, stratified: bool) -> None:
-    """Draw all rows again and again, and note what each contest gains; `stratified`: each class keeps its size."""
+def compare(comparisons: Sequence[PairedComparison], truth: Vector, *, stratified: bool) -> list[Comparison]:
+    """Measure the comparisons on the rows as they are, and on the same draws of all rows.
+
+    Args:
+        comparisons: what to measure.
+        truth: of all held-out rows, [all rows].
+        stratified: each class keeps its number of rows in a draw.
+    """
+    drawn = _differences(comparisons, truth, stratified=stratified)
+    return [_summary(one, found) for one, found in zip(comparisons, drawn, strict=True)]
+
+
+def _differences(comparisons: Sequence[PairedComparison], truth: Vector, *, stratified: bool) -> list[Vector]:
+    """Return for each comparison the challenger's value less the champion's, positive where it is better, [resamples].
+
+    Empty where one of the two has no value; NaN in a draw on which the metric has none.
+    """
+    chunks: list[list[Vector]] = [[] for _ in comparisons]
+    measurable = [(one, one.measures, chunk) for one, chunk in zip(comparisons, chunks, strict=True) if one.measures]
     random = np.random.default_rng(SEED)
     groups = [np.flatnonzero(truth == value) for value in np.unique(truth)] if stratified else [np.arange(len(truth))]
-    total = int(np.clip(WORK // len(truth), *RESAMPLES))
+    total = int(np.clip(WORK // len(truth), *RESAMPLES)) if measurable else 0
     step = max(1, CHUNK // len(truth))
     for start in range(0, total, step):
         weights = _draw(random, groups, (min(step, total - start), len(truth)))
-        for contest in contests:
-            if contest.new and contest.old:
-                drawn = weights if len(contest.rows) == len(truth) else weights[:, contest.rows]
-                contest.gains.append(contest.metric.sign * (contest.new(drawn) - contest.old(drawn)))
+        for one, (challenger, champion), chunk in measurable:
+            drawn = weights if len(one.rows) == len(truth) else weights[:, one.rows]
+            chunk.append(one.metric.sign * (challenger(drawn) - champion(drawn)))
+    return [np.concatenate(chunk) if chunk else np.array([]) for chunk in chunks]
 
 
 def _draw(random: np.random.Generator, groups: list[NDArray[np.intp]], shape: tuple[int, int]) -> Weights:
@@ -75,19 +111,36 @@ def _draw(random: np.random.Generator, groups: list[NDArray[np.intp]], shape: tu
     return weights
 
 
-def measured(contest: Contest) -> dict[str, Any]:
-    """Return both models' values and what the draws say of their difference.
+def _summary(comparison: PairedComparison, differences: Vector) -> Comparison:
+    """Return both models' values on the rows as they are, and what the draws say of their difference, [resamples].
 
-    `difference` (positive is better), and where there is a champion `low` and `high` (95 % interval), `error` (standard
-    error) and `visible` (the smallest difference that these rows show in 80 % of reviews).
+    The p-value and the minimum detectable effect use the normal approximation, with the draws' standard deviation as
+    standard error: (z of the confidence + z of the power) standard errors (Cohen, Statistical Power Analysis, 1988).
     """
-    row: dict[str, Any] = {"rows": len(contest.rows), "more_is_better": contest.metric.sign > 0}
-    row |= {"challenger": contest.value(contest.new), "champion": contest.value(contest.old)}
-    row["difference"] = contest.metric.sign * (row["challenger"] - row["champion"])
-    gains = np.concatenate(contest.gains) if contest.gains else np.array([])
-    gains = gains[np.isfinite(gains)]
-    if len(gains) and math.isfinite(row["difference"]):
-        row["low"], row["high"] = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-        row["error"] = float(gains.std())
-        row["visible"] = (NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)) * row["error"]
-    return row
+    sign, everything = comparison.metric.sign, np.ones((1, len(comparison.rows)))
+    challenger, champion = (
+        None if measure is None else finite(measure(everything)[0])
+        for measure in (comparison.challenger, comparison.champion)
+    )
+    difference = None if challenger is None or champion is None else finite(sign * (challenger - champion))
+    known = differences[np.isfinite(differences)]
+    values = Comparison(
+        rows=len(comparison.rows),
+        more_is_better=sign > 0,
+        champion=champion,
+        challenger=challenger,
+        difference=difference,
+    )
+    if not len(known) or difference is None:
+        return values
+    low, high = (float(end) for end in np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
+    error, normal = float(known.std()), NormalDist()
+    effect = (normal.inv_cdf((1 + CONFIDENCE) / 2) + normal.inv_cdf(POWER)) * error
+    p_value = normal.cdf(difference / error) if error else 1.0
+    interval = Interval(low=low, high=high, standard_error=error, p_value=p_value, minimum_detectable_effect=effect)
+    return replace(values, interval=interval)
+
+
+def finite(value: float) -> float | None:
+    """Return a number for a record, which has None in the place of NaN and infinity."""
+    return float(value) if math.isfinite(value) else None

@@ -1,6 +1,8 @@
 """What a model takes: training time, size, and how long one prediction lasts, beside what gates.yaml allows."""
 
-from typing import Any
+from collections.abc import Mapping
+
+from gitops.review.record import BudgetRow, Verdict
 
 NAMES = {
     "training_seconds": "training (s)",
@@ -9,28 +11,28 @@ NAMES = {
     "memory_mb": "memory of the service (MB)",
     "image_mb": "image (MB)",
 }
+Resources = Mapping[str, float | None]  # by the keys of NAMES
 
 
-def rows(
-    limits: dict[str, float], challenger: dict[str, float | None], champion: dict[str, float | None]
-) -> list[dict[str, Any]]:
+def check_budgets(limits: Mapping[str, float], challenger: Resources, champion: Resources) -> tuple[BudgetRow, ...]:
     """Return a row for all that was measured or has a limit; what has a limit and was not measured here says so.
 
     A review knows the training time only where it trained, and neither memory nor image: the release measures these.
     """
-    return [
+    return tuple(
         _row(name, limits.get(name), challenger.get(name), champion.get(name))
         for name in NAMES
         if name in limits or challenger.get(name) is not None
-    ]
+    )
 
 
-def _row(name: str, limit: float | None, value: float | None, before: float | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": NAMES[name], "champion": before, "challenger": value, "limit": limit, "reason": ""}
+def _row(name: str, limit: float | None, value: float | None, before: float | None) -> BudgetRow:
+    verdict, reason = Verdict.WITHIN_THE_BUDGET, ""
     if value is None:
-        return row | {"verdict": "not measured here"}
-    if limit is None:
-        return row | {"verdict": "no limit"}
-    if value <= limit:
-        return row | {"verdict": "within the budget"}
-    return row | {"verdict": "over the budget", "reason": f"{NAMES[name]} {value:.4g} is over the budget of {limit:g}"}
+        verdict = Verdict.NOT_MEASURED
+    elif limit is None:
+        verdict = Verdict.NO_LIMIT
+    elif value > limit:
+        verdict = Verdict.OVER_THE_BUDGET
+        reason = f"{NAMES[name]} {value:.4g} is over the budget of {limit:g}"
+    return BudgetRow(name=NAMES[name], champion=before, challenger=value, limit=limit, verdict=verdict, reason=reason)

@@ -1,7 +1,6 @@
 """Let the champion score the challenger's rows: its own code and model, checked out beside the working tree."""
 
 import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,10 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from gitops import store
-from gitops.git import git, show
-from gitops.project import Project, locked
+from gitops.git import git
+from gitops.project import Project
 from gitops.review import scoring
+from gitops.review.state import CommitState
 from gitops.shell import attempt, dvc, run, say
 
 
@@ -21,27 +21,38 @@ class Unpaired(Exception):
 
 
 @contextmanager
-def checkout(base: str, wanted: list[str]) -> Iterator[Path]:
-    """Check `base` out, with this clone's DVC cache and data remote, and bring what the remote has of `wanted`."""
+def checkout(champion: CommitState, project: Project, *, data: bool) -> Iterator[Path]:
+    """Check the champion out, with this clone's DVC cache and data remote.
+
+    What can be had of its model and predictions, and of its data where that is asked for, is brought there.
+    """
+    known = {path: champion.outputs.get(path, "") for path in (project.model, project.predictions)}
+    if data and champion.data:
+        known[project.data] = champion.data.md5
     with TemporaryDirectory() as folder:
         tree = Path(folder, "champion")
-        git("worktree", "add", "--quiet", "--detach", str(tree), base)
+        git("worktree", "add", "--quiet", "--detach", str(tree), champion.revision)
         try:
             local = f"[cache]\n    dir = {Path('.dvc/cache').resolve()}\n"
             if store.is_git():
                 local += f"['remote \"store\"']\n    url = {store.MOUNT.resolve()}\n"
             (tree / ".dvc/config.local").write_text(local)
-            known = locked(show(base, "dvc.lock"))
-            far = [path for path in wanted if not store.copy(known.get(path, ""), tree / path)]
-            if far:
-                attempt(*dvc("pull", *far), cwd=tree)  # what does not come is looked for by those who need it
+            absent = [path for path, digest in known.items() if not store.copy(digest, tree / path)]
+            if absent:
+                attempt(*dvc("pull", *absent), cwd=tree)  # what does not come is looked for by those who need it
             yield tree
         finally:
             run("git", "worktree", "remove", "--force", str(tree))
 
 
-def score(project: Project, tree: Path, challenger: pd.DataFrame) -> scoring.Scored:
-    """Let the champion score the challenger's held-out rows.
+def score_rows(champion: CommitState, project: Project, tree: Path, challenger: pd.DataFrame) -> scoring.Scored:
+    """Let the champion, checked out in `tree`, score the challenger's held-out rows.
+
+    Args:
+        champion: whose command does it.
+        project: the challenger's.
+        tree: the champion's checkout.
+        challenger: its predictions: `id`, `truth`, `score`.
 
     Raises:
         Unpaired: its model is gone, or its code does not take these rows.
@@ -49,14 +60,13 @@ def score(project: Project, tree: Path, challenger: pd.DataFrame) -> scoring.Sco
     say("› the champion scores the same rows")
     if not (tree / project.model).exists():
         raise Unpaired("the champion's model is not in the data remote")
-    command = tomllib.loads((tree / "pyproject.toml").read_text())["tool"]["gitops"]["score"]
     try:
-        champion = scoring.score(command, Path(project.rows), tree, _python(tree))
-    except scoring.Unscored as unscored:
-        raise Unpaired(f"the champion can't score these rows ({unscored})") from None
-    if not champion.predictions[["id", "truth"]].equals(challenger[["id", "truth"]]):
+        scored = scoring.run_score_command(champion.score_command, Path(project.rows), tree, _python(tree))
+    except scoring.ScoringFailed as failed:
+        raise Unpaired(f"the champion can't score these rows ({failed})") from None
+    if not scored.predictions[["id", "truth"]].equals(challenger[["id", "truth"]]):
         raise Unpaired("the champion reads the held-out rows' ids or targets in another way")
-    return champion
+    return scored
 
 
 def _python(tree: Path) -> tuple[str, ...]:

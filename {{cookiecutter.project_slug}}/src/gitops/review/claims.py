@@ -1,7 +1,7 @@
 """What the author's files say against what is measured here: a number that was typed in convinces nobody."""
 
-import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,52 +9,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-SIZE_LIMIT = 2**20  # characters of a metrics.json; more is not a handful of numbers
+from gitops.project import Project
+from gitops.review.record import MetricRow
+from gitops.review.state import CommitState
+
 SCORE = 1e-6  # by which a score may differ from one machine to the next
 METRIC = 1e-4  # the same for a metric, of its size
 
 
-def doubts(predictions: Path, metrics: Path, scored: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]:
-    """Return, one sentence each, what the committed files claim and the model itself does not bear out.
+def contradictions(project: Project, state: CommitState, scored: pd.DataFrame, rows: Sequence[MetricRow]) -> list[str]:
+    """Return, one sentence each, what the author's files claim and the model itself does not bear out.
 
     Args:
-        predictions: the author's predictions.
-        metrics: the author's metrics.json.
-        scored: what the model says of the held-out rows, in their order.
-        rows: the judged metrics (`name`, `challenger`), measured on `scored`.
+        project: where the author's predictions are.
+        state: the working tree's, with the author's metrics file.
+        scored: what the model says of the held-out rows, in their order: `id`, `truth`, `score`.
+        rows: the judged metrics, measured on `scored`.
     """
-    found = _predictions(predictions, scored)
-    if not metrics.exists():
-        return [*found, f"{metrics} is gone: `uv run dvc repro` writes it"]
-    claimed = numbers(metrics.read_text(errors="replace"))
+    found = _predictions(Path(project.predictions), scored)
+    if state.metrics is None:
+        return [*found, f"{project.metrics} is gone: `uv run dvc repro` writes it"]
+    claimed = state.recorded_metrics
     if claimed is None:
-        return [*found, f"{metrics} is not a small JSON object of numbers: `uv run dvc repro` writes it"]
+        return [*found, f"{project.metrics} is not a small JSON object of numbers: `uv run dvc repro` writes it"]
     for row in rows:
-        name, value = row["name"], row["challenger"]
-        claim = claimed.get(name, value)
-        if not math.isclose(claim, value, rel_tol=METRIC, abs_tol=1e-9) and math.isfinite(value):
-            found.append(f"{metrics} says {name} {claim:g} and the held-out rows say {value:g}")
+        if row.challenger is None:
+            continue
+        claim = claimed.get(row.name, row.challenger)
+        if not math.isclose(claim, row.challenger, rel_tol=METRIC, abs_tol=1e-9):
+            found.append(f"{project.metrics} says {row.name} {claim:g} and the held-out rows say {row.challenger:g}")
     return found
-
-
-def numbers(text: str | None) -> dict[str, float] | None:
-    """Return the numbers of a metrics.json; NaN for a value that is none, None for a file that is something else."""
-    try:
-        content = json.loads(text if text and len(text) <= SIZE_LIMIT else "")
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    return {name: _number(value) for name, value in content.items()}
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:  # an integer of a thousand digits
-        return math.inf
 
 
 def _predictions(path: Path, scored: pd.DataFrame) -> list[str]:

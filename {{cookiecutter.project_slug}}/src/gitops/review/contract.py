@@ -4,30 +4,49 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from gitops.review.record import Contract
+from gitops.shell import Stop
+
 LARGEST = ("maximum", "exclusiveMaximum", "maxItems", "maxLength")
 SMALLEST = ("minimum", "exclusiveMinimum", "minItems", "minLength")
 
 
-def change(old: str | None, new: str | None) -> tuple[str, list[str]]:
-    """Compare two OpenAPI documents, as text.
+def contract_change(old: str | None, new: str | None) -> Contract:
+    """Compare two OpenAPI documents, as text; None where there is none.
 
-    Returns:
-        `none`, `compatible` or `breaking`, and for the last one sentence for each thing that breaks a caller.
+    Raises:
+        Stop: the new one is no OpenAPI document.
     """
     if old == new or old is None:
-        return "none", []
+        return Contract("none", ())
     if new is None:
-        return "breaking", ["the contract is gone"]
-    before, after = json.loads(old), json.loads(new)
-    lost = [f"{path} is gone" for path in before["paths"] if path not in after["paths"]]
+        return Contract("breaking", ("the contract is gone",))
+    before, after = _document(old), _document(new)
+    if after is None:
+        raise Stop("the contract is not an OpenAPI document with paths and schemas: `uv run model contract` writes it")
+    if before is None:  # nobody can rely on such a one
+        return Contract("compatible", ())
+    breaks = [f"{path} is gone" for path in before["paths"] if path not in after["paths"]]
     old_parts, new_parts = _parts(before), _parts(after)
     answers = _answers(before)
     for name, schema in old_parts.items():
         if name in new_parts:
-            lost += _broken(name, schema, new_parts[name], answered=name in answers)
+            breaks += _broken(name, schema, new_parts[name], answered=name in answers)
         else:
-            lost.append(f"{name} is gone")
-    return ("breaking", lost) if lost else ("compatible", [])
+            breaks.append(f"{name} is gone")
+    return Contract("breaking" if breaks else "compatible", tuple(breaks))
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(text)
+        return (
+            content
+            if isinstance(content["paths"], dict) and isinstance(content["components"]["schemas"], dict)
+            else None
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _parts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Champion against challenger: a pure function of two tables of predictions and the gates."""
 
-import json
-import math
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gitops import gates as rules
+from gitops.gates import Gains, Gates
 from gitops.markdown import markdown
-from gitops.review import tables
-from gitops.review.bootstrap import contest, measured, resample
-from gitops.review.decide import decide, decide_segments, waive
+from gitops.review import bootstrap, codec, tables
+from gitops.review.decide import decide_metric, decide_segments, ended, waive
 from gitops.review.metrics import Vector, find
-from gitops.review.tables import BLOCKING
-from gitops.review.value import best
+from gitops.review.record import Judgement, MetricRow, Side, ValueRow
+from gitops.review.value import best_threshold
 from gitops.shell import Stop, say
 
 SMALL = 50  # rows; below, an interval is only a hint
@@ -26,45 +25,44 @@ LEAK = 0.995  # of ROC AUC: no honest table is that easy
 JUMP = 0.1  # gain of ROC AUC that asks for a second look
 
 
-def judge(
-    champion: pd.DataFrame | None, challenger: pd.DataFrame, gates: dict[str, Any], today: date | None = None
-) -> dict[str, Any]:
+def judge_predictions(
+    champion: pd.DataFrame | None, challenger: pd.DataFrame, gates: Gates, today: date | None = None
+) -> Judgement:
     """Judge a challenger by gates.
 
     Args:
         champion: columns `id`, `truth` and `score`, one row per held-out row; None where no champion scored these rows.
             The truth is 0 or 1 and the score a probability, or both are numbers, or both are names of classes (text).
         challenger: the same, in any order, and the segment columns that the gates name.
-        gates: the content of gates.yaml: `metrics`, and optionally `segments`, `value` and `waivers`.
+        gates: what to judge by.
         today: the day on which waivers are looked at; by default the real one.
 
-    Returns:
-        `rows`, `metrics` and `segments` (a list of rows each), `value` (what the best threshold gains, by model; see
-        `value`) and `notes`, sentences on what these rows can't tell. A row has `name`, `champion`,
-        `challenger`, `difference` (positive is better), its interval (see `bootstrap`), the gate's `floor`,
-        `tolerance` and `require`, `verdict` and `reason`.
-
     Raises:
-        Stop: the tables are not about the same rows, or the gates are not gates.
+        Stop: the tables are not about the same rows, or a gate does not suit them.
     """
-    checked = rules.check(gates)
+    day = today or date.today()
     table, old_scores = _align(champion, challenger)
     task, (truth, new, *others) = numbers(table["truth"], table["score"], *([] if old_scores is None else [old_scores]))
     old = others[0] if others else None
-    parts = {} if old is None else split(checked.segments, table)
-    everything = np.arange(len(truth))
-    contests = {name: contest(find(name, task), everything, truth, new, old) for name in checked.metrics}
-    metric = checked.segments["metric"]
-    segments = {name: contest(find(metric, task), rows, truth, new, old) for name, rows in parts.items()}
-    if old is not None:
-        resample([*contests.values(), *segments.values()], truth, stratified=task != "number")
-    metrics = [{"name": name} | gate | measured(contests[name]) for name, gate in checked.metrics.items()]
-    metrics = [row | decide(row) for row in metrics]
-    gate = rules.GATE | {"tolerance": checked.segments["tolerance"]}
-    found = decide_segments([{"name": name} | gate | measured(entry) for name, entry in segments.items()])
-    result = {"rows": len(truth), "metrics": metrics, "segments": found, "notes": _notes(task, truth, metrics)}
-    waive(result, checked.waivers, today or date.today())
-    return result | {"value": _values(truth, {"champion": old, "challenger": new}, checked.value, task)}
+    parts = {} if old is None else split(table, gates.segments.columns, gates.segments.min_rows)
+    whole = np.arange(len(truth))
+    comparisons = [bootstrap.paired(find(name, task), whole, truth, new, old) for name in gates.metrics]
+    comparisons += [
+        bootstrap.paired(find(gates.segments.metric, task), rows, truth, new, old) for rows in parts.values()
+    ]
+    measured = bootstrap.compare(comparisons, truth, stratified=task != "number")
+    metrics = [
+        decide_metric(name, gate, one, champion=old is not None)
+        for (name, gate), one in zip(gates.metrics.items(), measured, strict=False)
+    ]
+    segments = decide_segments(dict(zip(parts, measured[len(metrics) :], strict=True)), gates.segments)
+    return Judgement(
+        rows=len(truth),
+        metrics=waive(metrics, gates.waivers, day),
+        segments=waive(segments, gates.waivers, day),
+        value=_values(truth, {"champion": old, "challenger": new}, gates.value, task),
+        remarks=(*_remarks(task, truth, metrics), *ended(gates.waivers, day)),
+    )
 
 
 def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[pd.DataFrame, "pd.Series[Any] | None"]:
@@ -105,62 +103,66 @@ def numbers(*columns: "pd.Series[Any]") -> tuple[str, list[Vector]]:
     return "classes", [np.array([places.get(name, np.nan) for name in column]) for column in columns]
 
 
-def split(groups: dict[str, Any], table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
-    """Return `column = value` -> its row numbers, for every segment that is large enough to judge."""
+def split(table: pd.DataFrame, columns: Sequence[str], min_rows: int) -> dict[str, NDArray[np.intp]]:
+    """Return the row numbers of each segment, by `column = value`, [rows of the segment].
+
+    Args:
+        table: with `id` as index, in the order of the row numbers.
+        columns: whose values are segments.
+        min_rows: of a segment that is large enough to be looked at.
+
+    Raises:
+        Stop: there is no such column.
+    """
     parts: dict[str, NDArray[np.intp]] = {}
-    for column in groups["columns"]:
+    for column in columns:
         if column not in table:
             raise Stop(f"gates.yaml: segments.columns names {column!r}, which the predictions don't have")
         for value, rows in table.reset_index().groupby(column, sort=True, dropna=False).indices.items():
-            if len(rows) >= groups["min_rows"]:
+            if len(rows) >= min_rows:
                 parts[f"{column} = {value}"] = np.asarray(rows)
     return parts
 
 
-def _notes(task: str, truth: Vector, metrics: list[dict[str, Any]]) -> list[str]:
+def _remarks(task: str, truth: Vector, metrics: Sequence[MetricRow]) -> list[str]:
     """Say what these rows can't tell, and what is too good to be true."""
-    notes = []
+    remarks = []
     rarest = int(np.unique(truth, return_counts=True)[1].min())
     if task != "number" and rarest < RARE <= SMALL <= len(truth):
-        notes.append(f"the rarest class has only {rarest} held-out rows: hold out more, or read intervals as a hint")
+        remarks.append(f"the rarest class has only {rarest} held-out rows: hold out more, or read intervals as a hint")
     if len(truth) < SMALL:
-        notes.append(f"{len(truth)} held-out rows are too few to compare models: hold out more, or read this as a hint")
+        few = f"{len(truth)} held-out rows are too few to compare models"
+        remarks.append(f"{few}: hold out more, or read this as a hint")
     for row in metrics:
-        if row["name"] == "roc_auc" and (row["challenger"] > LEAK or row["difference"] > JUMP):
-            than = f"better than the champion's {row['champion']:.4f}" if row["difference"] > 0 else "good"
-            notes.append(f"roc_auc {row['challenger']:.4f} is suspiciously {than}: does a column know the answer?")
-    return notes
+        gain = row.difference or 0.0
+        if row.name == "roc_auc" and row.challenger is not None and (row.challenger > LEAK or gain > JUMP):
+            than = f"better than the champion's {row.champion:.4f}" if gain > 0 else "good"
+            remarks.append(f"roc_auc {row.challenger:.4f} is suspiciously {than}: does a column know the answer?")
+    return remarks
 
 
-def _values(
-    truth: Vector, scores: dict[str, Vector | None], gain: dict[str, float] | None, task: str
-) -> dict[str, dict[str, float]]:
+def _values(truth: Vector, scores: dict[Side, Vector | None], gains: Gains | None, task: str) -> tuple[ValueRow, ...]:
     """Return what each model's best threshold gains, when the gates say what outcomes are worth."""
-    if gain is None:
-        return {}
+    if gains is None:
+        return ()
     if task != "binary":
         raise Stop("gates.yaml: value is about a classifier with two outcomes, and the truth here is another")
     known = {who: score for who, score in scores.items() if score is not None and np.isfinite(score).all()}
-    return {who: best(truth, score, gain) for who, score in known.items()}
+    found = {who: best_threshold(truth, score, gains) for who, score in known.items()}
+    return tuple(ValueRow(who, bootstrap.finite(threshold), per_1000) for who, (threshold, per_1000) in found.items())
 
 
-def compare(champion: Path, challenger: Path, gates: Path, out: Path | None) -> int:
+def judge_files(champion: Path, challenger: Path, gates: Path, out: Path | None) -> int:
     """Judge two files and print the tables; 0 when nothing blocks, 1 when something does."""
     try:
-        result = judge(pd.read_parquet(champion), pd.read_parquet(challenger), rules.read(gates.read_text()))
+        checked = rules.read(gates.read_text())
+        judgement = judge_predictions(pd.read_parquet(champion), pd.read_parquet(challenger), checked)
     except (OSError, ValueError) as error:
         raise Stop(f"can't be read: {' '.join(str(error).split())}") from None
-    for part in ("metrics", "segments"):
-        result[part] = [finite(row) for row in result[part]]
     if out:
-        out.write_text(json.dumps(result, indent=2, allow_nan=False, default=str) + "\n")
-    say(markdown(tables.metrics(result["metrics"])))
-    blocking = [row for row in result["metrics"] + result["segments"] if row["verdict"] in BLOCKING]
-    for sentence in [*(row["reason"] for row in blocking), *result["notes"]]:
+        out.write_text(codec.dumps(judgement))
+    say(markdown(tables.metrics(judgement.metrics)))
+    blocking = [row for row in (*judgement.metrics, *judgement.segments) if row.verdict.blocks]
+    for sentence in [*(row.reason for row in blocking), *judgement.remarks]:
         say(f"  {sentence}")
     return int(bool(blocking))
-
-
-def finite(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row for JSON, which has no NaN and no infinity."""
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

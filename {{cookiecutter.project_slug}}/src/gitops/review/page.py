@@ -4,11 +4,24 @@ All text goes through `html.escape`, and none of it into an attribute; the polic
 """
 
 from html import escape
-from typing import Any
 
-from gitops.document import Block, Bullets, Charts, Fold, Footer, Headline, Paragraph, Said, Strong, Table, Text, clean
-from gitops.review import report
-from gitops.review.svg import svg
+from gitops.document import (
+    Block,
+    Bullets,
+    Chart,
+    Charts,
+    Fold,
+    Footer,
+    Headline,
+    Paragraph,
+    Strong,
+    Table,
+    Text,
+    Untrusted,
+    clean,
+)
+from gitops.review import report, svg
+from gitops.review.record import Review
 
 STYLE = """
 :root {
@@ -57,7 +70,7 @@ footer { color: var(--quiet); font-size: .85rem; border-top: 1px solid var(--rul
 """
 
 
-def page(review: dict[str, Any]) -> str:
+def html_page(review: Review) -> str:
     """Return the report as a whole HTML document."""
     body = "\n".join(map(_html, report.document(review)))
     return f"""<!doctype html>
@@ -81,7 +94,7 @@ def _html(block: Block) -> str:
         case Headline():
             rest = _list(block.rest) if block.rest else ""
             title = f"<h1>{block.mark} {block.title}</h1>"
-            return f'<header class="{block.verdict}">{title}<p>{_inline(block.why)}</p>{rest}</header>'
+            return f'<header class="{block.kind}">{title}<p>{_inline(block.why)}</p>{rest}</header>'
         case Paragraph():
             return f"<p>{_inline(block.text)}</p>"
         case Bullets():
@@ -97,8 +110,8 @@ def _html(block: Block) -> str:
             return f"<footer>{_inline(block.text)}</footer>"
 
 
-def _chart(chart: dict[str, Any]) -> str:
-    return f"<figure><figcaption>{chart['title']}</figcaption>{svg(chart)}</figure>"
+def _chart(chart: Chart) -> str:
+    return f"<figure><figcaption>{chart.title}</figcaption>{svg.line_chart(chart)}</figure>"
 
 
 def _inline(text: Text) -> str:
@@ -106,7 +119,7 @@ def _inline(text: Text) -> str:
 
 
 def _piece(piece: str) -> str:
-    if isinstance(piece, Said):
+    if isinstance(piece, Untrusted):
         return f"<code>{escape(clean(piece))}</code>"
     return f"<strong>{escape(piece)}</strong>" if isinstance(piece, Strong) else escape(piece)
 

@@ -1,30 +1,47 @@
 """What a review tells, in the order in which a reviewer needs it.
 
 Standard library only: the job that may write comments renders it, and installs nothing. All that a pull request can
-choose (names, values, reasons) is untrusted, and marked as `Said`.
+choose (names, values, reasons) is untrusted, and marked as such.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
-from gitops.document import Block, Bullets, Charts, Fold, Footer, Headline, Paragraph, Said, Strong, Table, Text
+from gitops.document import (
+    Block,
+    Bullets,
+    Charts,
+    Fold,
+    Footer,
+    Headline,
+    Paragraph,
+    Strong,
+    Table,
+    Text,
+    Untrusted,
+    joined,
+)
 from gitops.markdown import markdown
 from gitops.review import tables
+from gitops.review.record import Facts, Outcome, Review, Verdict
 
-FORMAT = 1  # of review.json; a job from another version of the factory refuses what it does not know
 MARKER = "gitops-review"
 NAMES_LIMIT = 30  # of one list in a sentence
 COMMENT_LIMIT = 60_000  # characters; GitHub takes 65,536
 
-HEADLINES = {"pass": ("✅", "Ready to merge"), "warn": ("⚠️", "Look before you merge"), "block": ("⛔", "Blocked")}
+HEADLINES = {
+    Outcome.PASSES: ("✅", "Ready to merge"),
+    Outcome.WARNS: ("⚠️", "Look before you merge"),
+    Outcome.BLOCKS: ("⛔", "Blocked"),
+}
 RELEASED = {
-    "pass": ("✅", "Released"),
-    "warn": ("⚠️", "Released, with remarks"),
-    "block": ("⛔", "Released, although the review objects"),
+    Outcome.PASSES: ("✅", "Released"),
+    Outcome.WARNS: ("⚠️", "Released, with remarks"),
+    Outcome.BLOCKS: ("⛔", "Released, although the review objects"),
 }
 
 
-def render(review: dict[str, Any]) -> str:
+def render(review: Review) -> str:
     """Return the whole comment as Markdown, no longer than GitHub takes."""
     return fit(document(review))
 
@@ -41,97 +58,104 @@ def fit(blocks: Sequence[Block]) -> str:
     return "\n\n".join(kept) + "\n"
 
 
-def document(review: dict[str, Any]) -> list[Block]:
-    """Return the report: verdict and reason first, then the table, then what changed.
+def without_charts(review: Review) -> Review:
+    """Return the review for a place that draws none."""
+    return replace(review, facts=replace(review.facts, charts=()))
 
-    Raises:
-        KeyError, TypeError, ValueError, AttributeError: this is not a review of ours.
-    """
+
+def document(review: Review) -> list[Block]:
+    """Return the report: verdict and reason first, then the table, then what changed."""
+    facts = review.facts
     return [
         _headline(review),
-        *_what_to_do(review),
-        *_metrics(review),
-        *tables.value(review["value"]),
-        *tables.segments(review["segments"]),
-        *tables.budgets(review["budgets"], review.get("model_format")),
-        _changes(review),
-        *([Fold("Charts", [Charts(review["charts"])])] if review["charts"] else []),
-        _footer(review),
+        *_what_to_do(facts),
+        *_metrics(facts),
+        *tables.value(facts.judgement.value),
+        *tables.segments(facts.judgement.segments),
+        *tables.budgets(facts.budgets, facts.model_format),
+        _changes(facts),
+        *([Fold("Charts", [Charts(facts.charts)])] if facts.charts else []),
+        _footer(facts),
     ]
 
 
-def headline(review: dict[str, Any]) -> tuple[str, str]:
-    """Return the mark and the words for the verdict: before the merge, or (`released`) after it."""
-    return (RELEASED if review.get("released") else HEADLINES)[str(review["verdict"])]
+def headline(review: Review) -> tuple[str, str]:
+    """Return the mark and the words for the outcome: before the merge, or after it."""
+    return (RELEASED if review.facts.released else HEADLINES)[review.conclusion.verdict]
 
 
-def _headline(review: dict[str, Any]) -> Headline:
-    """The first line decides; one line for each further reason."""
-    verdict = review["verdict"]
-    lines: list[Text] = [[Said(line)] for line in [*review["reasons"], *review["warnings"]]]
-    why, *rest = lines or [_all_good(review)]
-    return Headline(verdict, *headline(review), why, rest)
+def _headline(review: Review) -> Headline:
+    """The first line decides; one line for each further reason, and for what is good to know."""
+    found = review.conclusion
+    lines: list[Text] = [[Untrusted(line)] for line in (*found.reasons, *found.warnings)]
+    why, *rest = lines or [_all_good(review.facts)]
+    rest += [[Untrusted(note)] for note in found.notes]
+    return Headline(found.verdict.value, *headline(review), why, rest)
 
 
-def _all_good(review: dict[str, Any]) -> Text:
-    state = review["champion"]["state"]
-    if state == "same":
+def _all_good(facts: Facts) -> Text:
+    if facts.champion.state == "same":
         return ["the model does not change"]
-    if state == "none":
+    if facts.champion.state == "none":
         return ["the first model reaches every floor"]
-    better = [row["name"] for row in review["metrics"] if row["verdict"] == "better"]
-    names = [piece for name in better for piece in (", ", Said(name))][1:]
-    return ["better in ", *names, ", worse in nothing"] if better else ["no worse than the champion"]
+    better = [row.name for row in facts.judgement.metrics if row.verdict is Verdict.BETTER]
+    return ["better in ", *joined(better), ", worse in nothing"] if better else ["no worse than the champion"]
 
 
-def _what_to_do(review: dict[str, Any]) -> list[Block]:
-    """The way out of a block, one line a cause."""
+def _what_to_do(facts: Facts) -> list[Block]:
+    """The way out of a block, one line a cause, and what is still to be done before the pull request."""
     lines: list[Text] = []
-    if review["lock"]["stale"] or review["lock"]["missing"]:
-        who = "A maintainer, on a checkout of this pull request" if review["fork"] else "On this branch"
-        command = Said("uv run dvc repro && uv run gitops store push")
-        commit = [", then commit ", Said("dvc.lock"), " and ", Said("metrics.json"), "."]
+    if facts.lock.stale or facts.lock.missing:
+        who = "A maintainer, on a checkout of this pull request" if facts.fork else "On this branch"
+        command = Untrusted("uv run dvc repro && uv run gitops store push")
+        commit = [", then commit ", Untrusted("dvc.lock"), " and ", Untrusted("metrics.json"), "."]
         lines.append([f" {who}: ", command, *commit])
-    if any(row["verdict"] in tables.BLOCKING for row in review["metrics"] + review["segments"]):
+    if any(row.verdict.blocks for row in (*facts.judgement.metrics, *facts.judgement.segments)):
         gates = "Gates change in a pull request of their own, with a code owner."
         lines.append([f" Improve the model on this branch. {gates}"])
+    if facts.lock.unpushed:
+        push: Text = [" ", Untrusted("uv run gitops store push"), ", before the pull request: "]
+        lines.append([*push, "on this machine alone are ", *joined(facts.lock.unpushed), "."])
     return [Paragraph([Strong("What to do."), *sum(lines, [])])] if lines else []
 
 
-def _metrics(review: dict[str, Any]) -> list[Block]:
-    state, note = review["champion"]["state"], review["champion"]["note"]
-    text: Text = [Said(note)] if note else []
-    if review["metrics"] and state == "paired":
-        rows = f"Both models scored the same {review['rows']:,} held-out rows. A positive difference is better."
-        text = [rows, *tables.visible(review["metrics"][0]), *([" ", Said(note), "."] if note else [])]
-    if review["metrics"] and state == "unpaired":
+def _metrics(facts: Facts) -> list[Block]:
+    state, note, rows = facts.champion.state, facts.champion.note, facts.judgement.metrics
+    text: Text = [Untrusted(note)] if note else []
+    if rows and state == "paired":
+        same = f"Both models scored the same {facts.judgement.rows:,} held-out rows. A positive difference is better."
+        text = [same, *tables.detectable(rows[0]), *([" ", Untrusted(note), "."] if note else [])]
+    if rows and state == "unpaired":
         text = [Strong("Not on the same rows"), ", so no interval: ", *text, "."]
-    table: list[Block] = [tables.metrics(review["metrics"])] if review["metrics"] else []
+    table: list[Block] = [tables.metrics(rows)] if rows else []
     return [*table, Paragraph(text)] if text else table
 
 
-def _changes(review: dict[str, Any]) -> Fold:
+def _changes(facts: Facts) -> Fold:
     """What the pull request changes, folded."""
-    changed = review["params"] + review["data"] + review["dependencies"]
-    rows: list[list[Text]] = [[[Said(row[key])] for key in ("name", "champion", "challenger")] for row in changed]
+    changes = facts.changes
+    rows: list[list[Text]] = [
+        [[Untrusted(text)] for text in (row.name, row.champion, row.challenger)]
+        for row in (*changes.params, *changes.data, *changes.dependencies)
+    ]
     nothing = Paragraph(["No parameter, data or dependency changes."])
     table = Table(["parameter, data or package", "champion", "challenger"], rows) if rows else nothing
-    facts: list[Text] = [[Said(entry["area"]), ": ", *_list(entry["files"])] for entry in review["code"]]
-    facts.append(["stages that ran again: ", *(_list(review["stages"]) or ["none"])])
-    facts.append(["API contract: ", Said(review["contract"]["change"])])
-    if review["trained"]:
-        facts.append(["trained in this run, since the author's artifacts could not be used"])
-    number = len(rows) + sum(len(entry["files"]) for entry in review["code"])
-    return Fold(f"What changed ({number})", [table, Bullets(facts)])
+    lines: list[Text] = [[Untrusted(entry.area), ": ", *_names(entry.files)] for entry in changes.code]
+    lines.append(["stages that ran again: ", *(_names(changes.stages) or ["none"])])
+    lines.append(["API contract: ", Untrusted(changes.contract.change)])
+    if facts.trained:
+        lines.append(["trained in this run, since the author's artifacts could not be used"])
+    number = len(rows) + sum(len(entry.files) for entry in changes.code)
+    return Fold(f"What changed ({number})", [table, Bullets(lines)])
 
 
-def _list(names: list[str]) -> Text:
+def _names(names: Sequence[str]) -> Text:
     """Write names one after the other; a long list is cut, and says so."""
-    shown = [piece for name in names[:NAMES_LIMIT] for piece in (", ", Said(name))][1:]
-    return [*shown, *([f" and {len(names) - NAMES_LIMIT} more"] if len(names) > NAMES_LIMIT else [])]
+    more = [f" and {len(names) - NAMES_LIMIT} more"] if len(names) > NAMES_LIMIT else []
+    return [*joined(names[:NAMES_LIMIT]), *more]
 
 
-def _footer(review: dict[str, Any]) -> Footer:
-    champion = [Said(review["against"]["commit"][:9]), " ", Said(review["against"]["where"])]
-    bar = "release" if review.get("released") else "base"
-    return Footer(["challenger ", Said(review["commit"][:9]), " · champion ", *champion, f" · gates of the {bar}"])
+def _footer(facts: Facts) -> Footer:
+    champion = [Untrusted(facts.champion.commit[:9]), " ", Untrusted(facts.champion.where)]
+    bar = "release" if facts.released else "base"
+    return Footer(["challenger ", Untrusted(facts.commit[:9]), " · champion ", *champion, f" · gates of the {bar}"])

@@ -1,81 +1,51 @@
-"""The model review: champion against challenger on the same rows, and everything else that a reviewer should see."""
+"""The model review of a pull request: what stands in the working tree against its base, and the report."""
 
 import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
-from gitops import gates, goal, lock, store
-from gitops.git import git, show
-from gitops.project import Project, load, locked
-from gitops.review import baseline, budgets, changes, page, report
-from gitops.review.tables import BLOCKING
-from gitops.shell import Stop, attempt, dvc, say, stream
-
-SAME: dict[str, Any] = {
-    "champion": {"state": "same", "note": "the model is the champion's, byte for byte"},
-    **{part: [] for part in ("metrics", "segments", "notes", "charts", "claims", "budgets")},
-    "value": {},
-}
+from gitops import gates, lock, store
+from gitops.git import git
+from gitops.project import Project, load
+from gitops.review import codec, page, report, state
+from gitops.review.assess import Assignment, Obtained, assess
+from gitops.review.baseline import champion_commit
+from gitops.review.record import Changes, LockState, Review
+from gitops.shell import Stop, attempt, dvc, say, stream, watch
 
 
-def review(base: str | None, out: Path) -> int:
+def review_commit(base: str | None, out: Path) -> int:
     """Review the working tree against `base` and write `review.json`, `report.md` and `report.html` into `out`.
 
     A blocked model is an answer and not a failure: `gitops verdict` turns it into an exit code.
+
+    Raises:
+        Stop: there is nothing to compare with, or a file is not of its format.
     """
     project, base = load(), _base(base)
-    rules = _rules(base)
-    checked = gates.check(rules)
-    champion, where = baseline.champion(base, rules)
+    before, now = state.of_commit(base, project), state.of_working_tree(project)
+    # The base's gates, so that a pull request can't lower its own bar; the first one brings its own.
+    checked = gates.read(before.gates or now.gates)
+    commit, where = champion_commit(base, checked)
+    champion = before if commit == base else state.of_commit(commit, project)
     store.pull()
-    say(f"› is dvc.lock fresh? (champion: {champion[:9]}, {where})")
-    stale = lock.stale()
-    missing = [] if stale else lock.missing()
-    result: dict[str, Any] = {
-        "format": report.FORMAT,
-        "commit": git("rev-parse", "HEAD"),
-        "base": base,
-        "fork": _is_fork(),
-        "lock": {"stale": stale, "missing": missing},
-        "against": {"commit": champion, "where": where},
-        "trained": False,
-    }
-    result |= changes.since(base, project)
-    if not stale and same_model(project, show(champion, "dvc.lock"), _text("dvc.lock")):
-        result |= SAME
-    else:
-        from gitops.review.compare import compare  # pandas: slow to import, and most pull requests change no model
-
-        seconds = _obtain(project, trusted=not stale and not missing, data=bool(result["data"]))
-        found = compare(project, champion, rules, data_changes=bool(result["data"]))
-        result |= {"trained": seconds is not None, "data": result["data"] + found.pop("moved")}
-        takes = found.pop("takes")
-        takes["challenger"]["training_seconds"] = seconds
-        result |= found | {"budgets": budgets.rows(checked.budgets, **takes)}
-    result["claims"] = [*result["claims"], *goal.doubts()]
-    result |= conclude(result)
-    _write(result, out)
+    say(f"› is dvc.lock fresh? (champion: {commit[:9]}, {where})")
+    locks = _lock_state()
+    given = Assignment(
+        project=project,
+        commit=git("rev-parse", "HEAD"),
+        base=before,
+        champion=champion,
+        where=where,
+        challenger=now,
+        gates=checked,
+        lock=locks,
+        fork=_is_fork(),
+    )
+    trusted = not locks.stale and not locks.missing
+    _write(assess(given, lambda changes: _obtain(project, changes, trusted=trusted)), out)
     return 0
-
-
-def conclude(result: dict[str, Any]) -> dict[str, Any]:
-    """Return `verdict` (`pass`, `warn`, `block`) with the reasons that block and those that only want a look."""
-    locks, rows = result["lock"], result["metrics"] + result["segments"]
-    reasons = [row["reason"] for row in rows if row["verdict"] in BLOCKING]
-    reasons += [row["reason"] for row in result["budgets"] if row["reason"]]
-    reasons += result.get("claims", [])
-    reasons += [f"dvc.lock is stale: {reason}" for reason in locks["stale"]]
-    reasons += [f"{path} is not in the data remote" for path in locks["missing"]]
-    warnings = [row["reason"] for row in rows if row["verdict"] in ("undecided", "waived")] + result["notes"]
-    warnings += [f"the contract breaks its callers: {what}" for what in result["contract"]["breaks"]]
-    if result["gates_changed"]:
-        warnings.insert(0, "gates.yaml changes here: this review used the gates of the base")
-    if result["factory_changed"]:
-        files = ", ".join(result["factory_changed"][:5])
-        warnings.insert(0, f"the factory changes here, the review ran with it: {files}")
-    return {"verdict": "block" if reasons else "warn" if warnings else "pass", "reasons": reasons, "warnings": warnings}
 
 
 def _base(revision: str | None) -> str:
@@ -89,13 +59,18 @@ def _base(revision: str | None) -> str:
     raise Stop("no branch `main` to compare with: name the champion's commit with --base")
 
 
-def _rules(base: str) -> dict[str, Any]:
-    """Return the gates of the base, so that a pull request can't lower its own bar; the first one brings its own."""
-    return gates.read(show(base, "gates.yaml") or _text("gates.yaml"))
+def _lock_state() -> LockState:
+    """Ask DVC about dvc.lock and the data remote.
 
-
-def _text(path: str) -> str | None:
-    return Path(path).read_text() if Path(path).exists() else None
+    In a workflow a file that the remote lacks can't be reviewed. On a laptop that has the file it is only not pushed
+    yet; that it is the locked one is known, since the lock is fresh.
+    """
+    stale = lock.stale()
+    missing = [] if stale else lock.missing()
+    on_runner = os.environ.get("GITHUB_ACTIONS") == "true"
+    others = lock.other_versions() if missing and not on_runner else set()
+    here = [path for path in missing if not on_runner and Path(path).exists() and path not in others]
+    return LockState(tuple(stale), tuple(path for path in missing if path not in here), tuple(here))
 
 
 def _is_fork() -> bool:
@@ -106,44 +81,46 @@ def _is_fork() -> bool:
     return bool(head) and head["full_name"] != os.environ.get("GITHUB_REPOSITORY")
 
 
-def same_model(project: Project, old: str | None, new: str | None) -> bool:
-    """Tell whether both locks name one model, one set of held-out rows, and the same results."""
-    before, after = locked(old), locked(new)
-    files = (project.model, project.rows, project.predictions, project.metrics)
-    return project.model in after and all(before.get(path) == after.get(path) for path in files)
-
-
-def _obtain(project: Project, *, trusted: bool, data: bool) -> float | None:
+def _obtain(project: Project, changes: Changes, *, trusted: bool) -> Obtained:
     """Bring the model, its predictions and the held-out rows here; train what the remote can't give.
 
-    Changed data is brought too, to be compared. Returns the seconds that training took, or None where the author's
-    artifacts are used.
+    Changed data is brought too, to be compared. `trusted`: the lock is fresh, and what it names can be had.
 
     The run cache is left out: whoever can write to it can plant a model that no training made.
     """
-    wanted = (project.model, project.rows, project.predictions, *((project.data,) if data else ()))
-    if trusted and stream(*dvc("pull", *wanted)) == 0:
-        return None
+    wanted = (project.model, project.rows, project.predictions, *((project.data,) if changes.data else ()))
+    if trusted and (all(Path(path).exists() for path in wanted) or stream(*dvc("pull", *wanted)) == 0):
+        return Obtained()
     start = time.monotonic()
     say("› training what is stale (dvc repro)")
-    if stream(*dvc("repro", "--pull", "--allow-missing", "--no-run-cache")):
-        raise Stop("the pipeline failed: the message of the stage is above")
+    ran = _reproduce("--pull", "--allow-missing")
     if not all(Path(path).exists() for path in wanted) and stream(*dvc("pull", *wanted)):
         say("› the data remote lacks them: training from the data")
-        if stream(*dvc("repro", "--pull", "--no-run-cache")):
-            raise Stop("the pipeline failed: the message of the stage is above; is the data itself in the data remote?")
-    return time.monotonic() - start
+        ran |= _reproduce("--pull", hint="; is the data itself in the data remote?")
+    return Obtained(time.monotonic() - start if ran else None)
 
 
-def _write(result: dict[str, Any], out: Path) -> None:
+def _reproduce(*flags: str, hint: str = "") -> bool:
+    """Run the pipeline and tell whether a stage ran; where all is up to date, none does.
+
+    Raises:
+        Stop: a stage failed.
+    """
+    code, lines = watch(*dvc("repro", *flags, "--no-run-cache"), word="Running stage ")
+    if code:
+        raise Stop(f"the pipeline failed: the message of the stage is above{hint}")
+    return lines > 0
+
+
+def _write(review: Review, out: Path) -> None:
     """Leave the facts for the jobs that follow, and the same report where people look."""
     out.mkdir(parents=True, exist_ok=True)
-    text = report.render(result)
-    (out / "review.json").write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
+    text = report.render(review)
+    (out / "review.json").write_text(codec.dumps(review))
     (out / "report.md").write_text(text)
-    (out / "report.html").write_text(page.page(result))
+    (out / "report.html").write_text(page.html_page(review))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a") as file:
             file.write(text)
-    say(report.render(result | {"charts": []}))  # a terminal draws none
+    say(report.render(report.without_charts(review)))
     say(f"Written: {out / 'report.html'}, {out / 'report.md'}, {out / 'review.json'}")

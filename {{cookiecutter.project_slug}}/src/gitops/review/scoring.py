@@ -1,8 +1,8 @@
 """Run a project's own `score` command: the one way in which a model meets rows here."""
 
 import json
+import math
 import os
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,34 +13,35 @@ import pandas as pd
 from gitops.shell import attempt
 
 
-class Unscored(Exception):
-    """The command failed; the text is the last line of what it said."""
+class ScoringFailed(Exception):
+    """The command failed; the message is the last line of what it printed."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's `predictions` (`id`, `truth`, `score`) and, where it told, the 95th percentile of one prediction.
+    """What a model said of some rows, and how long it takes.
 
-    `format` is its own word for its file, if that is one plain word.
+    Attributes:
+        predictions: columns `id`, `truth` and `score`, [rows].
+        p95_ms: the 95th percentile of one prediction, in milliseconds; None where the model did not tell.
     """
 
     predictions: pd.DataFrame
     p95_ms: float | None
-    format: str | None
 
 
-def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
+def run_score_command(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
     """Let the model in `tree` score a Parquet file of rows.
 
     Args:
         command: `[tool.gitops] score`, with the places `{rows}`, `{predictions}` and, where it can, `{timing}` (a JSON
-            file with `p95_ms` and `format`); its first word is `python`.
+            file with `p95_ms`); its first word is `python`.
         rows: what to score.
         tree: the checkout whose code and model do it.
         python: the interpreter, in words, that has that checkout's dependencies.
 
     Raises:
-        Unscored: its code does not take these rows, or leaves no predictions.
+        ScoringFailed: its code does not take these rows, or leaves no predictions.
     """
     # The tree's package goes ahead of ours; its environment is not ours.
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
@@ -51,19 +52,17 @@ def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scor
         words = [word.format_map(places) for word in shlex.split(command)]
         done = attempt(*python, *words[1:], cwd=tree, env=env)
         if done.returncode:
-            raise Unscored((done.stderr.strip() or "no message").splitlines()[-1])
+            raise ScoringFailed((done.stderr.strip() or "no message").splitlines()[-1])
         try:
-            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], *_told(timing))
+            return Scored(pd.read_parquet(answer)[["id", "truth", "score"]], _p95(timing))
         except (OSError, ValueError, KeyError):
-            raise Unscored("it left no table with id, truth and score") from None
+            raise ScoringFailed("it left no table with id, truth and score") from None
 
 
-def _told(timing: Path) -> tuple[float | None, str | None]:
-    """Return what the model says of itself, as far as it makes sense: its time for one prediction, and its format."""
+def _p95(timing: Path) -> float | None:
+    """Return what the model says of its time for one prediction, if that makes sense."""
     try:
-        told = json.loads(timing.read_text())
-        word = told.get("format")
-        plain = isinstance(word, str) and re.fullmatch(r"[a-z][a-z0-9]{0,15}", word)
-        return float(told["p95_ms"]), word if plain else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, None
+        milliseconds = float(json.loads(timing.read_text())["p95_ms"])
+        return milliseconds if math.isfinite(milliseconds) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return None

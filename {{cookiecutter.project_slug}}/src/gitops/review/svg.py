@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable
 from html import escape
-from typing import Any, TypeAlias
+from typing import TypeAlias
+
+from gitops.document import Axis, Chart, Series
 
 WIDTH, HEIGHT = 340, 250
 LEFT, TOP, RIGHT, BOTTOM = 50, 34, 12, 46  # margins: for the ticks and names of the axes, and for the legend
@@ -11,20 +13,21 @@ LEFT, TOP, RIGHT, BOTTOM = 50, 34, 12, 46  # margins: for the ticks and names of
 Scale: TypeAlias = Callable[[float], float]
 
 
-def svg(chart: dict[str, Any]) -> str:
-    """Draw a chart of `gitops.review.charts`: axes with ticks, a line for each series, and the legend."""
-    xs, ys = _scale(chart["x"], LEFT, WIDTH - RIGHT), _scale(chart["y"], HEIGHT - BOTTOM, TOP)
-    x_ticks = [_text(xs(tick), HEIGHT - BOTTOM + 16, f"{tick:g}") for tick in ticks(*chart["x"][1:])]
-    y_ticks = [_text(LEFT - 6, ys(tick) + 4, f"{tick:g}", "end") for tick in ticks(*chart["y"][1:])]
-    grid = [_line("grid", LEFT, ys(tick), WIDTH - RIGHT, ys(tick)) for tick in ticks(*chart["y"][1:])]
+def line_chart(chart: Chart) -> str:
+    """Draw a chart: axes with ticks, a line for each series, and the legend."""
+    x_scale, y_scale = _scale(chart.x, LEFT, WIDTH - RIGHT), _scale(chart.y, HEIGHT - BOTTOM, TOP)
+    x_ticks, y_ticks = ticks(chart.x.low, chart.x.high), ticks(chart.y.low, chart.y.high)
+    x_labels = [_text(x_scale(tick), HEIGHT - BOTTOM + 16, f"{tick:g}") for tick in x_ticks]
+    y_labels = [_text(LEFT - 6, y_scale(tick) + 4, f"{tick:g}", "end") for tick in y_ticks]
+    grid = [_line("grid", LEFT, y_scale(tick), WIDTH - RIGHT, y_scale(tick)) for tick in y_ticks]
     names = [
-        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, chart["x"][0]),
-        f'<g transform="translate(12 {(TOP + HEIGHT - BOTTOM) / 2:g}) rotate(-90)">{_text(0, 0, chart["y"][0])}</g>',
+        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, chart.x.name),
+        f'<g transform="translate(12 {(TOP + HEIGHT - BOTTOM) / 2:g}) rotate(-90)">{_text(0, 0, chart.y.name)}</g>',
     ]
-    series = [part for place, name in enumerate(chart["series"]) for part in _series(chart, place, name, xs, ys)]
-    label = escape(f"{chart['title']}: {' and '.join(chart['series'])}")
+    lines = [part for place, line in enumerate(chart.series) for part in _series(chart, place, line, x_scale, y_scale)]
+    label = escape(f"{chart.title}: {' and '.join(line.name for line in chart.series)}")
     start = f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}">'
-    return "".join([start, *grid, *x_ticks, *y_ticks, *names, *series, "</svg>"])
+    return "".join([start, *grid, *x_labels, *y_labels, *names, *lines, "</svg>"])
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -37,22 +40,21 @@ def ticks(low: float, high: float) -> list[float]:
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
-def _scale(axis: list[Any], start: float, end: float) -> Scale:
+def _scale(axis: Axis, start: float, end: float) -> Scale:
     """Return the function from a value to its place in the picture."""
-    low, width = axis[1], (axis[2] - axis[1]) or 1
-    return lambda value: start + (value - low) / width * (end - start)
+    width = (axis.high - axis.low) or 1
+    return lambda value: start + (value - axis.low) / width * (end - start)
 
 
-def _series(chart: dict[str, Any], place: int, name: str, xs: Scale, ys: Scale) -> list[str]:
-    """Return a line and its entry in the legend; what is no number is left out."""
-    kind, values = f"line-{place + 1}", chart["series"][name]
-    low, high = chart["x"][1:]
-    steps = max(1, len(values) - 1)
-    points = [(xs(low + (high - low) * step / steps), value) for step, value in enumerate(values)]
-    known = [f"{x:.1f},{ys(value):.1f}" for x, value in points if value is not None and math.isfinite(value)]
+def _series(chart: Chart, place: int, line: Series, x_scale: Scale, y_scale: Scale) -> list[str]:
+    """Return a line and its entry in the legend."""
+    kind, low, high = f"line-{place + 1}", chart.x.low, chart.x.high
+    steps = max(1, len(line.values) - 1)
+    points = [(x_scale(low + (high - low) * step / steps), y_scale(value)) for step, value in enumerate(line.values)]
+    drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     at = LEFT + place * 120
-    legend = [_line(kind, at, 14, at + 26, 14), _text(at + 32, 18, name, "start")]
-    return [f'<polyline class="{kind}" points="{" ".join(known)}"/>', *legend]
+    legend = [_line(kind, at, 14, at + 26, 14), _text(at + 32, 18, line.name, "start")]
+    return [f'<polyline class="{kind}" points="{drawn}"/>', *legend]
 
 
 def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:

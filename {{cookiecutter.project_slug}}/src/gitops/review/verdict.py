@@ -7,32 +7,36 @@ data. Standard library only.
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gitops import github
 from gitops.markdown import code
-from gitops.review import report
+from gitops.review import codec, owned, report
+from gitops.review.record import FORMAT, Outcome, Review
 from gitops.shell import Stop, say
 
 SIZE_LIMIT = 2**20  # bytes of a review.json that we are willing to read
 FILES_LIMIT = 3000  # files of a pull request that GitHub lists, and no more
-FACTORY = ("src/gitops/", ".github/", "pyproject.toml", "uv.lock")  # what makes the review, besides the gates
 
 
-def comment(path: Path, number: int) -> int:
+def write_comment(path: Path, number: int) -> int:
     """Render the review with this version's code and write it as the pull request's one comment."""
     say(f"Written: {github.sticky_comment(number, report.MARKER, _body(path, number))}")
     return 0
 
 
-def verdict(path: Path, needs: str, pull_request: str = "") -> int:
+def print_verdict(path: Path, needs: str, pull_request: str = "") -> int:
     """Print the decision; 0 when the pull request may be merged, 1 when not.
 
     Args:
         path: the review.
         needs: the workflow's `toJSON(needs)`: job -> `result`; empty on a laptop.
         pull_request: its number, or the ref of a merge queue, which ends in `/pr-NUMBER-SHA`; empty on a laptop.
+
+    Raises:
+        Stop: there is no review that can be read, or GitHub does not say what changes.
     """
     number = re.fullmatch(r"(?:.*/pr-)?(\d+)(?:-[0-9a-f]+)?", pull_request)
     if pull_request and not number:
@@ -47,48 +51,49 @@ def verdict(path: Path, needs: str, pull_request: str = "") -> int:
             return 1
         raise stop from None
     review = _warned(review, int(number[1])) if number else review
-    say(("The review itself: " if failed else "") + " ".join(report.HEADLINES[review["verdict"]]))
-    for line in [*review["reasons"], *review["warnings"]]:
+    found = review.conclusion
+    say(("The review itself: " if failed else "") + " ".join(report.HEADLINES[found.verdict]))
+    for line in (*found.reasons, *found.warnings, *found.notes):
         say(f"- {code(line).replace('##[', '## [')}")  # never a line that the runner takes for a command
-    return int(bool(failed) or review["verdict"] == "block")
+    return int(bool(failed) or found.verdict is Outcome.BLOCKS)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Review:
     """Read a review that untrusted code may have written.
 
     Raises:
         Stop: there is none, or it has not the form that this version knows.
     """
+    unreadable = f"{path} is not a review that this version of the factory can read (format {FORMAT})"
     try:
         if path.stat().st_size > SIZE_LIMIT:
             raise Stop(f"{path} is larger than a review can be")
-        review = json.loads(path.read_text())
-        known = review["format"] == report.FORMAT and review["verdict"] in report.HEADLINES
-        report.render(review)
+        review = codec.loads(Review, path.read_text())
     except FileNotFoundError:
         raise Stop(f"there is no review at {path}: run `uv run gitops review` first") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        known = False
-    if not known:
-        raise Stop(f"{path} is not a review that this version of the factory can read")
-    return dict(review)
+    except (codec.Malformed, UnicodeDecodeError) as error:
+        raise Stop(f"{unreadable}: {error}") from None
+    if review.format != FORMAT:
+        raise Stop(f"{unreadable}: it has the format {review.format}")
+    return review
 
 
-def _warned(review: dict[str, Any], number: int) -> dict[str, Any]:
+def _warned(review: Review, number: int) -> Review:
     """Say first when the pull request changes what judges it: the review then is its own word, and never just passes.
 
     GitHub says which files change, since the review may not.
     """
     files = [row for entry in github.pages(f"/pulls/{number}/files") for row in _names(entry)]
-    found = [name for name in files if name == "gates.yaml" or name.startswith(FACTORY)]
+    found = owned.in_pull_request(number, files)
     if not found and len(files) < FILES_LIMIT:
         return review
     told = ", ".join(
         [*found[:2], *([f"{len(found) - 2} more"] if len(found) > 2 else [])] or ["too many files to list"]
     )
     sentence = f"a code owner must look, this pull request changes what judges it: {told}"
-    verdict = "warn" if review["verdict"] == "pass" else review["verdict"]
-    return review | {"verdict": verdict, "warnings": [sentence, *review["warnings"]]}
+    before = review.conclusion
+    outcome = Outcome.WARNS if before.verdict is Outcome.PASSES else before.verdict
+    return replace(review, conclusion=replace(before, verdict=outcome, warnings=(sentence, *before.warnings)))
 
 
 def _names(entry: dict[str, Any]) -> list[str]:

@@ -1,0 +1,1 @@
+"""`model adopt`: make another table this project's."""

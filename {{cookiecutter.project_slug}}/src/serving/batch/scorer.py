@@ -1,0 +1,89 @@
+"""From a batch of rows to their scores: a pure function, which runs wherever its arguments can be sent."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from serving.batch.columns import Fault, check, texts
+from serving.batch.rows_csv import MALFORMED
+from serving.model_file.opening import Model, load_model
+from serving.rows.matrices import Matrices
+from serving.rows.schema import Schema
+
+SLICE = 4096
+TEXT = pa.large_string()
+ERRORS = pa.schema([("row", pa.int64()), ("id", TEXT), ("column", TEXT), ("value", TEXT), ("reason", TEXT)])
+
+
+class Scorer(NamedTuple):
+    """All that a row's score follows from, and pickles: `model` is the file's content, `version` how it is told."""
+
+    schema: Schema
+    model: bytes
+    version: str
+    threshold: float
+    reject_unknown: bool
+
+
+def outputs(schema: Schema) -> pa.Schema:
+    """Return a prediction's columns: the id, or the row's number where rows have none, and a label if there are two."""
+    label = [("label", TEXT)] if schema.target.task == "binary" else []
+    return pa.schema([("id", TEXT), ("score", pa.float64()), *label, ("model", TEXT)])
+
+
+def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.Table, pa.Table]:
+    """Score n rows, the first of which is row number `first`; a pure function.
+
+    Returns:
+        The good rows in their order, and a line of `ERRORS` for each rule that a row breaks.
+
+    Raises:
+        ModelError: a column's type can't hold what schema.yaml says.
+    """
+    schema, count = scorer.schema, batch.num_rows
+    inputs, faults = check(schema, batch, reject_unknown=scorer.reject_unknown)
+    scores = _scores(load_model(scorer.model), inputs, count)  # of bad rows too: a batch is scored as it came
+    rows = pa.array(np.arange(first, first + count))
+    ids = texts(batch[schema.id] if schema.id else rows)
+    if schema.id and ids.null_count:
+        faults.insert(0, Fault(schema.id, "missing", ids.is_null().to_numpy(zero_copy_only=False)))
+    faults = _malformed(batch, faults)
+    good = ~np.logical_or.reduce([np.zeros(count, bool), *(fault.rows for fault in faults)])
+    if (huge := good & ~np.isfinite(scores)).any():
+        faults.append(Fault("", "a number is too large to score", huge))
+        good &= ~huge
+    columns = [ids, pa.array(scores)]
+    if schema.target.task == "binary":
+        labels = (pa.scalar(label, TEXT) for label in (schema.target.positive, schema.target.negative))
+        columns.append(pc.if_else(pa.array(scores >= scorer.threshold), *labels))
+    columns.append(pa.repeat(pa.scalar(scorer.version[:8], TEXT), count))
+    table = pa.table(columns, schema=outputs(schema))
+    return (table if good.all() else table.filter(pa.array(good))), _errors(batch, rows, ids, faults)
+
+
+def _scores(model: Model, inputs: Matrices, count: int) -> NDArray[np.float64]:
+    """Score a few thousand rows at a time: what the model computes in between then stays in the processor's cache."""
+    slices = [slice(i, i + SLICE) for i in range(0, count, SLICE)]
+    return np.concatenate([model.score({name: x[rows] for name, x in inputs.items()}) for rows in slices])
+
+
+def _malformed(batch: pa.RecordBatch, faults: list[Fault]) -> list[Fault]:
+    """Put malformed rows first, which have no values that could break another rule."""
+    if MALFORMED not in batch.schema.names:
+        return faults
+    rows = batch[MALFORMED].is_valid().to_numpy(zero_copy_only=False)
+    others = [fault._replace(rows=fault.rows & ~rows) for fault in faults]
+    return [Fault(MALFORMED, "more or fewer cells than the header", rows), *others]
+
+
+def _errors(batch: pa.RecordBatch, rows: pa.Array, ids: pa.Array, faults: list[Fault]) -> pa.Table:
+    parts = [ERRORS.empty_table()]
+    for column, reason, broken in faults:
+        mask, count = pa.array(broken), int(broken.sum())
+        values = texts(batch[column].filter(mask)) if column in batch.schema.names else pa.nulls(count, TEXT)
+        name, why = (pa.repeat(pa.scalar(text, TEXT), count) for text in (column, reason))
+        parts.append(pa.table([rows.filter(mask), ids.filter(mask), name, values, why], schema=ERRORS))
+    return pa.concat_tables(parts).sort_by("row")

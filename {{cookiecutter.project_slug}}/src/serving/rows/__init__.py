@@ -1,0 +1,1 @@
+"""What a row is: schema.yaml, the table's cells, the matrices that a model reads."""
