@@ -13,12 +13,16 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = "{{cookiecutter.project_slug}}"
 SLUG = "churn-model"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-BYTECODE = str(Path(sys.prefix, "pycache"))  # of the template's own files: beside them, a generated project would get it
+BYTECODE = str(
+    Path(sys.prefix, "pycache")
+)  # of the template's own files: beside them, a generated project would get it
 
 KEEP = {"LANG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 KEEP_PREFIXES = ("LC_", "PIP_", "SSL_", "UV_")  # how this machine reaches its package index
 DROP = {"UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_RUN_RECURSION_DEPTH"}  # what belongs to the run of these tests
-THREADS = {"OMP_NUM_THREADS": "1"}  # of a training: with two tests at once, more would wait for each other and burn time
+THREADS = {
+    "OMP_NUM_THREADS": "1"
+}  # of a training: with two tests at once, more would wait for each other and burn time
 GITCONFIG = """[user]
 name = Dana
 email = dana@example.invalid

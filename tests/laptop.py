@@ -4,7 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
+from gitops.release import serve_check
 from harness import SLUG, bake, environment, run
+
+SERVE = serve_check.ENVIRONMENT.name
+APART = shutil.ignore_patterns(".venv", SERVE, ".mypy_cache")
 
 
 def prepare(template: Path, folder: Path) -> None:
@@ -25,12 +29,20 @@ def prepare(template: Path, folder: Path) -> None:
         "uv run pytest --quiet tests/test_data.py tests/test_schema.py",
     ):
         run(*command.split(), cwd=project, env=env)
+    env["UV_PROJECT_ENVIRONMENT"] = SERVE
+    run(*serve_check.SYNC, "--compile-bytecode", cwd=project, env=env)
+
+
+def link(origin: Path, project: Path, name: str) -> None:
+    """Copy an environment of one project into another, as hard links."""
+    shutil.copytree(origin / name, project / name, symlinks=True, copy_function=os.link)
 
 
 def install(prepared: Path, project: Path, env: dict[str, str]) -> Path:
     """Install a project of the default answers as `uv sync` does, and return it; the packages are copied as links."""
     origin = prepared / SLUG
-    shutil.copytree(origin / ".venv", project / ".venv", symlinks=True, copy_function=os.link)
+    for name in (".venv", SERVE):
+        link(origin, project, name)
     shutil.copytree(origin / ".mypy_cache", project / ".mypy_cache")  # a data base, which is written in place
     shutil.copy(origin / "uv.lock", project)
     run("uv", "sync", "--quiet", cwd=project, env=env)
@@ -40,7 +52,7 @@ def install(prepared: Path, project: Path, env: dict[str, str]) -> Path:
 def copy(prepared: Path, folder: Path) -> Path:
     """Copy the trained project with an environment of its own, and return it; `main` holds no model yet."""
     project = folder / SLUG
-    shutil.copytree(prepared / SLUG, project, ignore=shutil.ignore_patterns(".venv", ".mypy_cache"), symlinks=True)
+    shutil.copytree(prepared / SLUG, project, ignore=APART, symlinks=True)
     return install(prepared, project, environment(folder / "home"))
 
 
@@ -56,7 +68,8 @@ class Laptop:
 
     def __init__(self, trained: Path, folder: Path) -> None:
         self.path, origin = folder / SLUG, trained / SLUG
-        shutil.copytree(origin, self.path, ignore=shutil.ignore_patterns(".venv", ".mypy_cache"), symlinks=True)
+        shutil.copytree(origin, self.path, ignore=APART, symlinks=True)
+        link(origin, self.path, SERVE)
         # the environment's own `model` and `gitops` are the original's: this copy's go ahead of them
         paths = f"{origin / '.venv/bin'}{os.pathsep}"
         self.env = environment(folder / "home") | {"PYTHONPATH": str(self.path / "src")}

@@ -14,9 +14,9 @@ STUMP = {
     r"max_iter: \d+": "max_iter: 1",
     r"max_leaf_nodes: \d+": "max_leaf_nodes: 2",
 }
-TEST = '''"""In the place of the model's own tests, whose time each pull request would take; test_project.py runs them."""
+TEST = '''"""In the place of the model's own tests, which test_project.py runs: each pull request would take their time."""
 
-from model.schema import load
+from serving.schema import load
 
 
 def test_the_table_has_a_target() -> None:
