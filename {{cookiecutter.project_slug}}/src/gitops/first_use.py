@@ -1,7 +1,7 @@
 """The first `dvc` in a clone: the data remote is mounted, and the data brought, before DVC looks for them.
 
-DVC has no setting and no extension for this, and says only that files are missing. `startup/~gitops.pth`, which is installed
-with the project (`[tool.uv.build-backend]`), calls it at the start of the command `dvc` and of no other.
+DVC has no setting and no extension for this, and says only that files are missing. `startup/~gitops.pth`, which is
+installed with the project (`[tool.uv.build-backend]`), calls it at the start of the command `dvc` and of no other.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ READS_REMOTE = ("data", "fetch", "pull", "push", "status")
 
 
 def bring(words: Sequence[str]) -> None:
-    """Mount the Git store for `dvc WORDS` where it is not yet, and bring the data for a command that needs them here."""
+    """Mount the Git store for `dvc WORDS` where it is not yet; bring the data too for a command that reads them."""
     command = next((word for word in words if not word.startswith("-")), "")
     if command not in (*READS_DATA, *READS_REMOTE) or not Path(".dvc/config").is_file():
         return
