@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from harness import Failed, run
+from laptop import install
 from serving import served
 
 pytestmark = pytest.mark.slow
@@ -70,10 +71,9 @@ def write(path: Path, rows: list[Row]) -> Path:
 
 
 @pytest.fixture
-def project(bake: Callable[..., Path], env: dict[str, str]) -> Callable[..., str]:
+def project(bake: Callable[..., Path], prepared: Path, env: dict[str, str]) -> Callable[..., str]:
     """Return a runner of commands in a fresh, committed project."""
-    path = bake()
-    run("uv", "sync", "--quiet", cwd=path, env=env)
+    path = install(prepared, bake(), env)
     run("git", "add", "--all", cwd=path, env=env)
     run("git", "commit", "--quiet", "-m", "Generate", cwd=path, env=env)
 
