@@ -14,7 +14,7 @@ STUMP = {
     r"max_iter: \d+": "max_iter: 1",
     r"max_leaf_nodes: \d+": "max_leaf_nodes: 2",
 }
-TEST = '''"""In the place of the model's own tests, which test_project.py runs: each pull request would take their time."""
+TEST = '''"""In the place of the model's own tests, which test_project.py runs and which take long."""
 
 from serving.schema import load
 
