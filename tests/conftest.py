@@ -17,8 +17,8 @@ from world import World
 sys.pycache_prefix = harness.BYTECODE
 
 
-# Of the slow tests, the longest ones. Workers steal from the end of this order, so those that build images stay with the
-# first worker, and share one podman.
+# Of the slow tests, the longest ones. Workers steal from the end of this order, so those that build images stay with
+# the first worker, and share one podman.
 LONGEST = ("faults", "deployment", "image", "project", "adopt", "lifecycle", "second_person", "release", "hostile")
 
 

@@ -16,7 +16,12 @@ class Person:
     def __init__(self, folder: Path, origin: Path, name: str) -> None:
         self.path, self.env = folder / name, environment(folder / f"home-{name}")
         self.env |= {"PYTHONPATH": str(SOURCE / "src"), "PYTHONPYCACHEPREFIX": BYTECODE}
-        run("git", "clone", "--quiet", origin, self.path, cwd=folder, env=self.env)
+        if self.path.exists():  # a copy of somebody's clone: what names the original's place is set anew
+            run("git", "remote", "set-url", "origin", origin, cwd=self.path, env=self.env)
+            shutil.rmtree(self.path / ".git/worktrees", ignore_errors=True)
+            shutil.rmtree(self.path / ".dvc/store", ignore_errors=True)
+        else:
+            run("git", "clone", "--quiet", origin, self.path, cwd=folder, env=self.env)
 
     def git(self, *argv: str) -> str:
         return run("git", *argv, cwd=self.path, env=self.env)

@@ -14,13 +14,13 @@ STUMP = {
     r"max_iter: \d+": "max_iter: 1",
     r"max_leaf_nodes: \d+": "max_leaf_nodes: 2",
 }
-TEST = '''"""In the place of the model's own tests, which test_project.py runs and which take long."""
+TEST = '''"""In the place of the model's own tests, which test_project.py runs: a pull request would take their time."""
 
-from serving.schema import load
+from serving.rows.schema import load_schema
 
 
 def test_the_table_has_a_target() -> None:
-    assert load().target.name == "churn"
+    assert load_schema().target.name == "churn"
 '''
 
 
@@ -36,7 +36,10 @@ def plant(prepared: Path, folder: Path) -> None:
     """
     env = environment(folder / "home")
     project = laptop.copy(prepared, folder)
-    for path in [project / "dvc.lock", project / "metrics.json", *(project / "tests").glob("*.py")]:
+    for path in [
+        *(project / name for name in ("dvc.lock", "metrics.json", "model.json")),
+        *(project / "tests").glob("*.py"),
+    ]:
         path.unlink()
     (project / "tests/test_model.py").write_text(TEST)
     origin = make_repository(folder / "hub", REPOSITORY)

@@ -38,7 +38,7 @@ OURS = {
 def built(champion: Path, podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> tuple[Laptop, str, str]:
     """Return a laptop with secrets lying around, the id of the image that its command made, and all that it said."""
     laptop = Laptop(champion, tmp_path_factory.mktemp("image"))
-    for name in (".env", "src/.env", "src/model/notes.txt", "deploy/.env"):
+    for name in (".env", "src/.env", "src/serving/notes.txt", "deploy/.env"):
         laptop.write(name, "PASSWORD=secret")
     laptop.write("keys", f"{KEY}\n{DIGEST}\n")
     laptop.env |= podman.env | {"SERVICE_KEYS": DIGEST, "SERVICE_KEYS_FILE": str(laptop.path / "keys")}

@@ -81,7 +81,7 @@ def test_the_same_model_in_another_order_is_no_worse() -> None:
 
 
 def test_a_loss_that_the_tolerance_covers_passes() -> None:
-    assert one(table(0.2), table(3.0), tolerance=0.5).verdict is Verdict.NO_WORSE
+    assert one(table(0.2), table(3.0), tolerance=0.5).verdict is Verdict.WITHIN_THE_TOLERANCE
 
 
 def test_a_small_test_set_can_not_tell_and_says_what_it_would_show() -> None:
@@ -203,7 +203,7 @@ def measured(difference: float | None, low: float = 0.0, high: float = 0.0, erro
         (measured(0.001, -0.029, 0.031, 0.015), Verdict.NO_WORSE),
         (measured(0.04, -0.031, 0.111, 0.036), Verdict.CANNOT_TELL),  # a gain by the numbers, and few rows
         (measured(0.04, 0.01, 0.07, 0.015), Verdict.NO_WORSE),
-        (measured(-0.02, -0.028, -0.012, 0.004), Verdict.NO_WORSE),  # a loss that is shown, and small enough
+        (measured(-0.02, -0.028, -0.012, 0.004), Verdict.WITHIN_THE_TOLERANCE),  # a loss that is shown, and small
         (measured(-0.028, -0.036, -0.02, 0.004), Verdict.CANNOT_TELL),  # shown, and maybe too large
         (measured(-0.05, -0.09, -0.01, 0.02), Verdict.MAY_BE_CHANCE),
         (measured(-0.05, -0.06, -0.04, 0.005), Verdict.WORSE),
@@ -225,7 +225,7 @@ def test_a_segment_is_green_only_when_a_loss_beyond_the_tolerance_is_excluded(
         (measured(0.02, 0.005, 0.035), Verdict.BETTER),
         (measured(-0.001, -0.009, 0.007, 0.004), Verdict.NO_WORSE),
         (measured(0.001, -0.011, 0.013, 0.006), Verdict.CANNOT_TELL),
-        (measured(-0.009, -0.0099, -0.008, 0.0005), Verdict.NO_WORSE),
+        (measured(-0.009, -0.0099, -0.008, 0.0005), Verdict.WITHIN_THE_TOLERANCE),
         (measured(-0.03, -0.04, -0.02, 0.005), Verdict.WORSE),
         (Comparison(rows=9, more_is_better=True, champion=None, challenger=0.8, difference=None), Verdict.CANNOT_TELL),
     ],
@@ -240,7 +240,7 @@ def test_a_metric_is_green_only_when_a_loss_beyond_the_tolerance_is_excluded(
 
 def test_green_rows_exclude_the_loss_in_simulated_reviews() -> None:
     content = {"metrics": {"roc_auc": {"tolerance": 0.02}}, "segments": {"columns": ["region"], "tolerance": 0.03}}
-    green = {Verdict.BETTER, Verdict.NO_WORSE}
+    green = {Verdict.BETTER, Verdict.NO_WORSE, Verdict.WITHIN_THE_TOLERANCE}
     seen = set()
     for noise in (0.5, 0.55, 0.6, 1.0):
         judgement = judge(grouped(0.5), grouped(noise), content)

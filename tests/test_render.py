@@ -22,7 +22,9 @@ def files(project: Path) -> dict[str, Path]:
 def test_each_file_of_the_template_is_generated_and_no_other(template: Path, baked: Path) -> None:
     optional = {name for name in files(template / TEMPLATE) if "{% if" in name}
     assert len(optional) == 2, "one for each engine"
-    assert set(files(baked)) == set(files(template / TEMPLATE)) - optional
+    # by its plain name it would rule in the template too, where the factory is written by people
+    named = {name.replace("{{ '.gitattributes' }}", ".gitattributes") for name in files(template / TEMPLATE)}
+    assert set(files(baked)) == named - optional
 
 
 @pytest.mark.parametrize("engine", ["argocd", "flux"])

@@ -114,6 +114,18 @@ def _names(part: Changes | Judgement) -> set[str]:
 
 def test_the_first_line_decides() -> None:
     assert report.render(review()).startswith("✅ **Ready to merge**: better in `roc_auc`, worse in nothing\n")
+    same, lost = (
+        replace(GOOD, name=one.value, verdict=one) for one in (Verdict.NO_WORSE, Verdict.WITHIN_THE_TOLERANCE)
+    )
+    for metrics, words in (
+        ((same,), "no worse than the champion\n"),
+        ((GOOD, lost), "better in `roc_auc`, a loss within the tolerance in `within the tolerance`\n"),
+        (
+            (same, lost),
+            "no worse than the champion by more than the tolerance: a loss is shown in `within the tolerance`\n",
+        ),
+    ):
+        assert report.render(review(metrics=metrics)).startswith(f"✅ **Ready to merge**: {words}")
     text = report.render(review(metrics=(BAD,)))
     assert text.startswith("⛔ **Blocked**: `roc_auc 0.7000 is below its floor 0.8 by 0.1000`\n")
     assert "**What to do.** Improve the model on this branch." in text
@@ -141,13 +153,14 @@ def test_what_is_not_pushed_yet_is_a_note_with_its_command() -> None:
     assert found.conclusion == review().conclusion, "nothing is blocked, nor warned of"
     text = report.render(found)
     assert text.startswith("✅ **Ready to merge**: better in `roc_auc`, worse in nothing\n")
-    files = "on this machine alone are `build/model.bin`, `data/table.csv`."
-    assert f"**What to do.** `uv run gitops store push`, before the pull request: {files}" in text
+    words = "Before the pull request `uv run gitops store push`: the data remote lacks"
+    assert f"**What to do.** {words} `build/model.bin`, `data/table.csv`." in text
 
 
 POLICY: dict[Verdict, tuple[Outcome, Outcome]] = {  # what it makes of a review: as a metric's verdict, as a segment's
     Verdict.BETTER: (Outcome.PASSES, Outcome.PASSES),
     Verdict.NO_WORSE: (Outcome.PASSES, Outcome.PASSES),
+    Verdict.WITHIN_THE_TOLERANCE: (Outcome.PASSES, Outcome.PASSES),
     Verdict.MEETS_THE_GATE: (Outcome.PASSES, Outcome.PASSES),
     Verdict.MAY_BE_CHANCE: (Outcome.PASSES, Outcome.PASSES),
     Verdict.CANNOT_TELL: (Outcome.WARNS, Outcome.PASSES),
@@ -201,8 +214,8 @@ def test_segments_that_can_not_tell_are_one_line_and_no_warning() -> None:
     found = review(segments=(SEGMENT, small, sure, no_value))
     (note,) = found.conclusion.notes
     assert note == (
-        "these rows can't tell for 3 of 4 segments whether they lose too much (tolerance 0.03): "
-        "at worst, in plan = a, a loss shows from 0.1680 on"
+        "these rows can't tell for 3 of 4 segments whether they lose more than 0.03: "
+        "at worst a loss shows from 0.1680 on, in plan = a"
     )
     text = report.render(found)
     assert text.splitlines()[:2] == ["✅ **Ready to merge**: better in `roc_auc`, worse in nothing", f"- `{note}`"]

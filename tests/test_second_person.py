@@ -94,6 +94,20 @@ def test_a_clone_that_was_never_given_its_data_is_told_how(origin: Path, tmp_pat
     assert "dvc.lock describes this commit" in bob.run("uv run gitops lock"), "which mounts the store itself"
 
 
+def test_a_plain_dvc_in_a_fresh_clone_finds_the_data(origin: Path, tmp_path: Path) -> None:
+    bob = Colleague(tmp_path, origin, "bob")
+    bob.run("uv sync --quiet")
+    said = bob.run("uv run dvc repro")
+    assert "first use of this clone's data remote" in said and "Data and pipelines are up to date." in said
+    assert "first use" not in bob.run("uv run dvc repro"), "from then on DVC is DVC"
+    shutil.rmtree(bob.path / ".dvc/store")
+    shutil.rmtree(bob.path / ".dvc/cache")
+    (bob.path / "build/model.bin").unlink()
+    bob.run("uv run dvc pull")
+    assert (bob.path / "build/model.bin").is_file()
+    assert "first use" not in bob.run("uv run python -c 'print(1)'") + bob.run("uv run gitops --help")
+
+
 def test_what_the_other_one_forgot_to_push_is_not_called_untrained(origin: Path, tmp_path: Path, venv: Path) -> None:
     ann, bob = (Colleague(tmp_path, origin, name, venv) for name in ("ann", "bob"))
     for one in (ann, bob):

@@ -49,7 +49,7 @@ def bring() -> None:
         Stop: the data remote lacks a file, or a file here has changes that would be lost.
     """
     pull()
-    if is_git() and not any(MOUNT.glob("files/md5/*/*")):
+    if is_git() and not holds_files():
         say("The data remote is empty: `uv run dvc repro && uv run gitops store push` fills it.")
         return
     say("› dvc pull")
@@ -59,6 +59,11 @@ def bring() -> None:
             "`uv run gitops store push`; what you changed yourself stays as it is"
         )
     say("What this commit names is here: `uv run dvc repro` has nothing to make, unless you change something.")
+
+
+def holds_files() -> bool:
+    """Tell whether anything was ever pushed to the Git store, as far as it is known here."""
+    return any(MOUNT.glob("files/md5/*/*"))
 
 
 def keeps(file: Path) -> bool:

@@ -4,11 +4,12 @@ from argparse import ArgumentParser
 
 from model import data, evaluate, train
 from serving.commands import add_commands
-from serving.rows.errors import run_stage
+from serving.rows.errors import keep_going, run_stage
 
 
 def main() -> None:
     """Run one command: the stages of dvc.yaml, and those of the service."""
+    keep_going()  # also through `--help | head`
     parser = ArgumentParser("model", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

@@ -46,9 +46,9 @@ def _notes(facts: Facts) -> list[str]:
     unsure = [row for row in segments if row.verdict is Verdict.CANNOT_TELL]
     if not unsure:
         return []
-    count = f"these rows can't tell for {len(unsure)} of {len(segments)} segments whether they lose too much"
+    count = f"these rows can't tell for {len(unsure)} of {len(segments)} segments whether they lose more than"
     effects = [(row.interval.minimum_detectable_effect, row) for row in unsure if row.interval]
     if not effects:
-        return [f"{count}: the metric has no value there"]
+        return [f"{count} {unsure[0].tolerance:g}: the metric has no value there"]
     effect, worst = max(effects, key=lambda found: found[0])
-    return [f"{count} (tolerance {worst.tolerance:g}): at worst, in {worst.name}, a loss shows from {effect:.4f} on"]
+    return [f"{count} {worst.tolerance:g}: at worst a loss shows from {effect:.4f} on, in {worst.name}"]

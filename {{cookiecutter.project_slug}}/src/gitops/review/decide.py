@@ -80,10 +80,15 @@ def _compared(row: MetricRow, loss: float, interval: Interval) -> MetricRow:
         words = f"is {loss:.4f} worse than the champion (tolerance {tolerance:g}), beyond chance"
         return _judged(row, Verdict.WORSE, f"{row.name} {words}")
     if interval.low >= -tolerance:
-        return _judged(row, Verdict.NO_WORSE)
+        return _judged(row, _non_inferior(interval))
     words = f"may be up to {-interval.low:.4f} worse than the champion (tolerance {tolerance:g})"
     shown = f"these rows show differences from {interval.minimum_detectable_effect:.4f} on"
     return _judged(row, Verdict.CANNOT_TELL, f"{row.name} {words}: {shown}")
+
+
+def _non_inferior(interval: Interval) -> Verdict:
+    """Name a difference that excludes a loss beyond the tolerance: it may still be a loss."""
+    return Verdict.WITHIN_THE_TOLERANCE if interval.high < 0 else Verdict.NO_WORSE
 
 
 def _judged(row: Row, verdict: Verdict, reason: str = "") -> Row:
@@ -125,7 +130,7 @@ def _segment(row: SegmentRow, *, significant: bool) -> SegmentRow:
         words = f"{loss:.4f} worse than the champion in {row.rows:,} rows, beyond chance"
         return _judged(row, Verdict.WORSE, f"{row.name}: {words}")
     if row.interval.low >= -row.tolerance:
-        return _judged(row, Verdict.NO_WORSE)
+        return _judged(row, _non_inferior(row.interval))
     return _judged(row, Verdict.MAY_BE_CHANCE if row.interval.high < 0 and not significant else Verdict.CANNOT_TELL)
 
 

@@ -35,6 +35,7 @@ class Verdict(Enum):
 
     BETTER = "better", False
     NO_WORSE = "no worse", False
+    WITHIN_THE_TOLERANCE = "within the tolerance", False
     MEETS_THE_GATE = "meets the gate", False
     MAY_BE_CHANCE = "may be chance", False
     CANNOT_TELL = "can't tell", False

@@ -98,8 +98,20 @@ def _all_good(facts: Facts) -> Text:
         return ["the model does not change"]
     if facts.champion.state == "none":
         return ["the first model reaches every floor"]
-    better = [row.name for row in facts.judgement.metrics if row.verdict is Verdict.BETTER]
-    return ["better in ", *joined(better), ", worse in nothing"] if better else ["no worse than the champion"]
+    better, lost = (
+        joined(row.name for row in facts.judgement.metrics if row.verdict is verdict)
+        for verdict in (Verdict.BETTER, Verdict.WITHIN_THE_TOLERANCE)
+    )
+    if better:
+        return [
+            "better in ",
+            *better,
+            *([", a loss within the tolerance in ", *lost] if lost else [", worse in nothing"]),
+        ]
+    return [
+        "no worse than the champion",
+        *([" by more than the tolerance: a loss is shown in ", *lost] if lost else []),
+    ]
 
 
 def _what_to_do(facts: Facts) -> list[Block]:
@@ -114,8 +126,8 @@ def _what_to_do(facts: Facts) -> list[Block]:
         gates = "Gates change in a pull request of their own, with a code owner."
         lines.append([f" Improve the model on this branch. {gates}"])
     if facts.lock.unpushed:
-        push: Text = [" ", Untrusted("uv run gitops store push"), ", before the pull request: "]
-        lines.append([*push, "on this machine alone are ", *joined(facts.lock.unpushed), "."])
+        push: Text = [" Before the pull request ", Untrusted("uv run gitops store push"), ": the data remote lacks "]
+        lines.append([*push, *_names(facts.lock.unpushed), "."])
     return [Paragraph([Strong("What to do."), *sum(lines, [])])] if lines else []
 
 

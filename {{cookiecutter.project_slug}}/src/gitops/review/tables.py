@@ -8,6 +8,7 @@ from gitops.review.record import BudgetRow, Comparison, MetricRow, SegmentRow, V
 MARKS = {
     Verdict.BETTER: "✅",
     Verdict.NO_WORSE: "✅",
+    Verdict.WITHIN_THE_TOLERANCE: "✅",
     Verdict.MEETS_THE_GATE: "✅",
     Verdict.MAY_BE_CHANCE: "⚠️",
     Verdict.CANNOT_TELL: "⚠️",

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from serving.rows.errors import ModelError
 from serving.rows.matrices import Matrices, typed_numbers
-from serving.rows.schema import Column, Schema
+from serving.rows.schema import TOO_LARGE, WIDEST, Column, Schema
 
 Mask = NDArray[np.bool_]
+TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # in a second, by the unit of a time stamp
 
 
 class Fault(NamedTuple):
@@ -81,13 +82,14 @@ def _number(rule: Column, array: pa.Array) -> tuple[NDArray[np.float64], dict[st
     """Return the numbers, float64 [n], missing as NaN, and the rows that break each rule."""
     if _is_text(array.type):
         codes, cells = _coded(array)
-        values, odd = _parsed(rule.type, cells)
-        values, odd = values[codes], odd[codes]
+        values, odd, large = (x[codes] for x in _parsed(rule.type, cells))
     else:
         values = _native(rule.type, array)
         sure = pa.types.is_boolean(array.type) or (rule.type != "boolean" and pa.types.is_integer(array.type))
         odd = np.zeros(len(values), bool) if sure else _odd(rule.type, values)
-    broken = {f"no {rule.type}": odd}
+        large = _large(rule.type, values)
+    broken = {f"no {rule.type}": odd & ~large, TOO_LARGE: large}
+    odd |= large
     if not rule.nullable:
         broken["missing"] = np.isnan(values) & ~odd
     if rule.min is not None:
@@ -101,10 +103,21 @@ def _native(kind: str, array: pa.Array) -> NDArray[np.float64]:
     """Return the numbers of a column that has a type; a day counts from 1970-01-01."""
     if (kind == "date") != pa.types.is_temporal(array.type) and not pa.types.is_null(array.type):
         raise pa.ArrowTypeError(kind)
-    if kind == "date":
-        array = array.cast(pa.date32(), safe=False).cast(pa.int32())
+    if kind == "date" and not pa.types.is_null(array.type):
+        return _days(array)
     values: NDArray[np.float64] = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values
+
+
+def _days(array: pa.Array) -> NDArray[np.float64]:
+    """Return the days of dates or time stamps; infinite where they are more than 32 bits hold."""
+    days: NDArray[np.float64] = array.cast(pa.date32(), safe=False).cast(pa.int32()).to_numpy(zero_copy_only=False)
+    if not pa.types.is_date32(array.type):
+        ticks = array.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        a_day = 86400 * TICKS[getattr(array.type, "unit", "ms")]
+        wrapped = np.abs(ticks / a_day - days) > 2  # a time zone moves it by one at most
+        days = np.where(wrapped, np.inf, days)
+    return days.astype(np.float64)
 
 
 def _odd(kind: str, values: NDArray[np.float64]) -> Mask:
@@ -118,15 +131,22 @@ def _odd(kind: str, values: NDArray[np.float64]) -> Mask:
     return odd
 
 
-def _parsed(kind: str, cells: list[str]) -> tuple[NDArray[np.float64], Mask]:
-    """Return the numbers that texts stand for, as in the training table, and which stand for none."""
+def _parsed(kind: str, cells: list[str]) -> tuple[NDArray[np.float64], Mask, Mask]:
+    """Return the numbers that texts stand for, as in the training table, which for none, and which are `_large`."""
     import pandas as pd
 
     from serving.rows.table import parse, present  # slow to import, and typed files do without
 
     column = pd.Series(cells, dtype="str")
-    values = typed_numbers(parse(kind, column), kind)
-    return values, np.isnan(values) & present(column, kind).notna().to_numpy()
+    values, large = typed_numbers(parse(kind, column), kind), np.zeros(len(cells), bool)
+    if kind == "integer":
+        large = _large(kind, typed_numbers(parse("number", column), "number"))
+    return values, np.isnan(values) & present(column, kind).notna().to_numpy(), large
+
+
+def _large(kind: str, values: NDArray[np.float64]) -> Mask:
+    """Tell which integers may have become others when they were read as float64."""
+    return (np.abs(values) > WIDEST[kind]) & np.isfinite(values) if kind == "integer" else np.zeros(len(values), bool)
 
 
 def _coded(array: pa.Array) -> tuple[NDArray[np.integer[Any]], list[str]]:

@@ -20,7 +20,7 @@ from typing import TextIO
 import pyarrow as pa
 from tqdm import tqdm
 
-from serving.batch.parts import Files, begin, publish, write
+from serving.batch.parts import Files, begin, discard, publish, write
 from serving.batch.remote import Remote
 from serving.batch.scorer import Scorer, outputs, score_batch
 from serving.batch.source import Source
@@ -42,7 +42,7 @@ def run(
     """Score the rows of `source` into `target`, and write those that break schema.yaml to `errors`, with the reason.
 
     Raises:
-        ModelError: the source, the model or a path can't be used, or the work was interrupted.
+        ModelError: the source, the model or a path can't be used, there are no rows, or the work was interrupted.
     """
     files, scorer = _files(target, errors), _scorer()
     rows = Source(source, scorer.schema)
@@ -50,6 +50,9 @@ def run(
     job = {"input": rows.identity(), "model": scorer.version, "schema": _md5(PATH.read_bytes()), "options": scorer[3:]}
     with begin(files, job | {"batch rows": batch_rows, "output": str(files.remote or files.out.suffix)}, force=force):
         total = _score(scorer, rows, files, batch_rows, workers)
+        if not total:
+            discard(files)
+            raise ModelError(f"{rows.where} has no rows, so there is nothing to score: check what wrote it")
         bad = publish(files, outputs(scorer.schema))
     where = f"; the other {bad:,} and why: {files.errors}" if bad else ""
     print(f"{files.remote or files.out}: {total - bad:,} of {total:,} rows scored by model {scorer.version[:8]}{where}")

@@ -59,8 +59,7 @@ def begin(files: Files, job: dict[str, Any], *, force: bool) -> IO[str]:
         if before:
             changed = [name for name in job if job[name] != before.get(name)]
             print(f"{files.out}: starts anew, for this changed: {', '.join(changed)}", file=sys.stderr)
-            files.parts.rename(files.old)
-            shutil.rmtree(files.old)
+            discard(files)
         files.parts.mkdir(parents=True, exist_ok=True)
         aside = manifest.with_suffix(".new")
         aside.write_text(json.dumps(job))
@@ -101,9 +100,14 @@ def publish(files: Files, schema: pa.Schema) -> int:
             files.out.rename(files.old)
         (files.parts / "scores").rename(files.out)
         shutil.rmtree(files.old, ignore_errors=True)
+    discard(files)
+    return bad
+
+
+def discard(files: Files) -> None:
+    """Remove the parts."""
     files.parts.rename(files.old)
     shutil.rmtree(files.old)
-    return bad
 
 
 def _join(parts: list[Path], schema: pa.Schema, whole: Path) -> Path:

@@ -14,6 +14,8 @@ from serving.rows.matrices import Matrices
 from serving.rows.schema import Schema
 
 SLICE = 4096
+RAGGED = "more or fewer cells than the header"
+SPANNING = f"{RAGGED}, in several lines: is each quote closed?"
 TEXT = pa.large_string()
 ERRORS = pa.schema([("row", pa.int64()), ("id", TEXT), ("column", TEXT), ("value", TEXT), ("reason", TEXT)])
 
@@ -76,7 +78,9 @@ def _malformed(batch: pa.RecordBatch, faults: list[Fault]) -> list[Fault]:
         return faults
     rows = batch[MALFORMED].is_valid().to_numpy(zero_copy_only=False)
     others = [fault._replace(rows=fault.rows & ~rows) for fault in faults]
-    return [Fault(MALFORMED, "more or fewer cells than the header", rows), *others]
+    spanning = rows & pc.fill_null(pc.match_substring(batch[MALFORMED], "\n"), False).to_numpy(zero_copy_only=False)
+    malformed = [Fault(MALFORMED, RAGGED, rows & ~spanning), Fault(MALFORMED, SPANNING, spanning)]
+    return [fault for fault in malformed if fault.rows.any()] + others
 
 
 def _errors(batch: pa.RecordBatch, rows: pa.Array, ids: pa.Array, faults: list[Fault]) -> pa.Table:

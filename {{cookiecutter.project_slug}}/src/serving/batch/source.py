@@ -87,7 +87,7 @@ class Source:
     def _csv_blocks(self, file: dataset.Fragment, names: list[str]) -> Iterator[pa.RecordBatch]:
         keys = dataset.get_partition_keys(file.partition_expression)
         with self.system.open_input_stream(file.path) as stream:
-            for batch in rows_csv.blocks(stream, [name for name in names if name not in keys]):
+            for batch in rows_csv.blocks(stream, shown(file.path), [name for name in names if name not in keys]):
                 wanted = [*names, MALFORMED]
                 columns = [batch[x] if x not in keys else pa.repeat(keys[x], batch.num_rows) for x in wanted]
                 yield pa.RecordBatch.from_arrays(columns, wanted)

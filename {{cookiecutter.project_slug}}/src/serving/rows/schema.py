@@ -26,6 +26,7 @@ PATH = Path("schema.yaml")
 # What a request may hold where schema.yaml has no limit: an integer that every JSON reader keeps exact, and a number
 # that a model can add and multiply without leaving float32.
 WIDEST = {"integer": 2**53 - 1, "number": 1e30}
+TOO_LARGE = f"beyond ±{WIDEST['integer']:,}, where an integer is not exact any more"
 
 
 def _whole(value: Any) -> Any:

@@ -10,7 +10,8 @@ from pandera.errors import SchemaErrors
 from pyarrow import ArrowInvalid, csv, string
 
 from serving.rows.errors import ModelError, cause
-from serving.rows.schema import Column, Schema
+from serving.rows.quotes import check_quotes
+from serving.rows.schema import TOO_LARGE, WIDEST, Column, Schema
 
 MISSING = {"", "?", "-", "na", "n/a", "nan", "none", "null"}  # in lower case; in a category only "" is missing
 BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
@@ -21,11 +22,12 @@ def read_csv(path: Path) -> pd.DataFrame:
     """Read a UTF-8, comma-separated file; every cell as text, trimmed.
 
     Raises:
-        ModelError: it is missing, empty, ragged or something else.
+        ModelError: it is missing, empty, ragged or something else, or a quote that is not closed would swallow rows.
     """
     cells = csv.ConvertOptions(default_column_type=string(), strings_can_be_null=False)
     lines = csv.ParseOptions(newlines_in_values=True)
     try:
+        check_quotes(path)
         table = csv.read_csv(path, parse_options=lines, convert_options=cells)
         names = [" ".join(name.split()) for name in table.column_names]
     except FileNotFoundError:
@@ -109,7 +111,9 @@ def parse(kind: str, texts: "pd.Series[str]") -> "pd.Series[Any]":
         return texts.map(_iso, na_action="ignore").astype("str")
     numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
     numbers = numbers.where(numbers.abs() < float("inf"))
-    return numbers.where(numbers % 1 == 0).astype("Int64") if kind == "integer" else numbers
+    if kind == "integer":  # a larger one may have become another when it was read
+        return numbers.where((numbers % 1 == 0) & (numbers.abs() <= WIDEST["integer"])).astype("Int64")
+    return numbers
 
 
 def _iso(text: str) -> str | None:
@@ -123,8 +127,10 @@ def _iso(text: str) -> str | None:
 def _column(name: str, kind: str, texts: "pd.Series[str]") -> "pd.Series[Any]":
     values = parse(kind, texts)
     if (odd := present(texts, kind)[values.isna()].dropna()).size:
-        example = f"for example row {odd.index[0] + 1}: {odd.iloc[0]!r}"
-        raise ModelError(f"column {name!r}: in {len(odd):,} rows the value is no {kind}, {example}")
+        large = odd[parse("number", odd).abs() > WIDEST["integer"]] if kind == "integer" else odd[:0]
+        shown, what = (large, TOO_LARGE) if len(large) else (odd, f"no {kind}")
+        example = f"for example row {shown.index[0] + 1}: {shown.iloc[0]!r}"
+        raise ModelError(f"column {name!r}: in {len(shown):,} rows the value is {what}, {example}")
     return values
 
 
