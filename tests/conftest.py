@@ -17,9 +17,20 @@ from world import World
 sys.pycache_prefix = harness.BYTECODE
 
 
+# Of the slow tests, the longest ones. Workers steal from the end of this order, so those that build images stay with
+# the first worker, and share one podman.
+LONGEST = ("faults", "deployment", "image", "project", "adopt", "lifecycle", "second_person", "release", "hostile")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the long tests first, and ahead of all the one that builds ten images, so that two workers end together."""
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name != "test_faults.py"))
+    """Start the long tests first, so that two workers end together."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        name = item.path.stem.removeprefix("test_")
+        quick = item.get_closest_marker("slow") is None
+        return quick, LONGEST.index(name) if name in LONGEST and not quick else len(LONGEST)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
