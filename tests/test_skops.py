@@ -82,6 +82,6 @@ def test_a_file_is_scored_but_for_a_number_that_is_too_large(project: Laptop) ->
     rows.to_parquet(project.path / "rows.parquet")
     project.run("python -m model score rows.parquet scored.csv")
     found, errors = (pd.read_csv(project.path / name) for name in ("scored.csv", "scored.csv.errors.csv"))
-    assert errors["reason"].tolist() == ["a number is too large to score"]
+    assert errors["reason"].tolist() == ["beyond ±3.4e+38, the largest number that a model reads"]
     assert found["id"].tolist() == rows["customer_id"].drop(3).tolist()
     assert found["score"].to_numpy() == pytest.approx(scores(project.path)[found["id"]].to_numpy(), abs=1e-9)

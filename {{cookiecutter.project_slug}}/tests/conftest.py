@@ -1,4 +1,7 @@
-"""A copy of this project, trained on made-up rows: tests need no data and no model, and suit any schema.yaml."""
+"""A copy of this project, trained on made-up rows: the pipeline, parameters and columns are this project's own.
+
+The tests need no data, and suit any schema.yaml.
+"""
 
 import json
 import os
@@ -11,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from starlette.testclient import TestClient
 
 os.environ["OMP_NUM_THREADS"] = "1"  # these tables are tiny: more threads would wait for each other
@@ -19,20 +21,11 @@ os.environ["OMP_NUM_THREADS"] = "1"  # these tables are tiny: more threads would
 from model.data import split, validate
 from model.evaluate import evaluate
 from model.train import train
+from serving.rows.parameters import param
 from serving.rows.schema import Column, Schema, load_schema
 
 ROOT = Path(__file__).parents[1]
 ROWS = 400
-FIXED = {  # an experiment may change these, and must not change what the tests find
-    "seed": 20,
-    "split": {"holdout": 0.2},
-    "model": {
-        "format": "onnx",
-        "kind": "linear",
-        "linear": {"alpha": 1.0},
-        "gradient_boosting": {"learning_rate": 0.05, "max_iter": 10, "max_leaf_nodes": 15, "min_samples_leaf": 20},
-    },
-}
 
 
 def made_up(schema: Schema, rows: int = ROWS) -> pd.DataFrame:
@@ -77,9 +70,8 @@ def values(column: Column, rows: int, random: np.random.Generator) -> list[str]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which the whole pipeline ran on made-up rows; don't write into it."""
     folder = tmp_path_factory.mktemp("trained")
-    shutil.copy(ROOT / "schema.yaml", folder)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text()) | FIXED
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for name in ("schema.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         run_pipeline()
@@ -90,6 +82,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of `trained` to work in; the current folder."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def small_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small model of small_model.py; only for copying."""
+    import small_model
+
+    folder = tmp_path_factory.mktemp("small")
+    small_model.write(folder)
+    return folder
+
+
+@pytest.fixture
+def small(small_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with the small model of small_model.py to work in; the current folder."""
+    shutil.copytree(small_once, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -106,9 +116,10 @@ def client(trained: Path) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="session")
 def records(trained: Path) -> list[dict[str, Any]]:
-    """The held-out rows as a caller would send them."""
+    """The held-out rows as a caller would send them, as many as one request may hold."""
     rows = pd.read_parquet("build/holdout.parquet").drop(columns=load_schema().target.name)
-    return list(json.loads(rows.to_json(orient="records", force_ascii=False)))
+    sent = rows.head(param("service.max_rows")).to_json(orient="records", force_ascii=False, double_precision=15)
+    return list(json.loads(sent))
 
 
 def run_pipeline() -> None:

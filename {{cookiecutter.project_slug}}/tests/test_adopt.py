@@ -1,19 +1,14 @@
 """One command makes another table this project's."""
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conftest import ROOT
 
-from model import data
 from model.__main__ import main
-from model.evaluate import evaluate
-from model.train import train
 from serving.adopt.adopt import adopt
 from serving.adopt.roles import infer
 from serving.rows.errors import ModelError
@@ -111,24 +106,6 @@ def test_a_table_without_a_usable_target_or_id_is_refused(
     with pytest.raises(ModelError) as error:
         infer(table().assign(**change), target, identity, positive)
     assert sentence in str(error.value)
-
-
-@pytest.mark.parametrize(("target", "other", "gated"), [("left", "price", "roc_auc"), ("price", "left", "r2")])
-def test_an_adopted_table_trains_and_serves_with_no_code_changed(
-    empty: Path, target: str, other: str, gated: str
-) -> None:
-    table().drop(columns=other).to_csv("mine.csv", index=False)
-    adopt(Path("mine.csv"), target, None, None, dry_run=False)
-    assert Path("data/table.csv").read_bytes() == Path("mine.csv").read_bytes()
-    assert yaml.safe_load(Path("data/table.csv.dvc").read_text())["outs"][0]["size"] == Path("mine.csv").stat().st_size
-    data.validate()
-    data.split()
-    train()
-    evaluate()
-    assert gated in yaml.safe_load(Path("gates.yaml").read_text())["metrics"]
-    assert gated in json.loads(Path("metrics.json").read_text())
-    row = json.loads(Path("openapi.json").read_text())["components"]["schemas"]["Row"]
-    assert {"Kunden-Nr", "größe in m", "город: где"} < set(row["properties"])
 
 
 def test_adopting_again_changes_nothing_and_keeps_the_parameters(empty: Path) -> None:

@@ -8,7 +8,7 @@ from conftest import ROWS, made_up
 
 from model import data
 from serving.rows.errors import ModelError
-from serving.rows.schema import Column, Schema, Target, load_schema
+from serving.rows.schema import TOO_LARGE, Column, Schema, Target, load_schema
 from serving.rows.table import read_csv, typed
 
 SCHEMA = Schema(
@@ -71,6 +71,12 @@ def test_cells_are_read_as_they_stand(tmp_path: Path) -> None:
         ("age", "-3", "column 'age': in 1 rows the value is below its min 0, for example row 3: '-3'"),
         ("age", "old", "column 'age': in 1 rows the value is no integer, for example row 3: 'old'"),
         ("age", "1.5", "column 'age': in 1 rows the value is no integer, for example row 3: '1.5'"),
+        (
+            "age",
+            "99999999999999999999",
+            f"column 'age': in 1 rows the value is {TOO_LARGE['integer']}, for example row 3: '99999999999999999999'",
+        ),
+        ("fee", "1e39", f"column 'fee': in 1 rows the value is {TOO_LARGE['number']}, for example row 3: '1e39'"),
         ("plan", "c", "column 'plan': in 1 rows the value is none of its listed values, for example row 3: 'c'"),
         ("plan", "", "column 'plan': in 1 rows the value is missing, for example row 3"),
         ("since", "31.12.2024", "column 'since': in 1 rows the value is no date, for example row 3: '31.12.2024'"),

@@ -74,27 +74,16 @@ def test_other_rows_are_scored_without_touching_this_versions_files(project: Pat
     assert own == {path: path.read_bytes() for path in own}
 
 
-SCHEMA = """\
-id: k
-target: {name: y, task: regression}
-columns: {x: {type: number}, d: {type: date}, c: {type: category, values: [a, b]}}
-"""
-
-
 @pytest.fixture
-def rows(project: Path) -> pd.DataFrame:
-    """Rows of a small schema of its own, with a model for them in the current folder."""
-    from conftest import run_pipeline
-
-    Path("schema.yaml").write_text(SCHEMA)
-    run_pipeline()
+def rows(small: Path) -> pd.DataFrame:
+    """Rows of the small model, which is in the current folder."""
     return pd.read_parquet(data.HOLDOUT).iloc[:3]
 
 
 def test_a_category_that_the_model_never_saw_is_scored_like_none(rows: pd.DataFrame) -> None:
     scores = []
     for value in ("new", None, "a"):
-        rows.assign(c=pd.array([value] * 3, dtype="str")).to_parquet("rows.parquet")
+        rows.assign(plan=pd.array([value] * 3, dtype="str")).to_parquet("rows.parquet")
         evaluate(Path("rows.parquet"), OTHER)
         scores.append(pd.read_parquet(OTHER)["score"].tolist())
     assert scores[0] == scores[1] != scores[2]
@@ -103,13 +92,13 @@ def test_a_category_that_the_model_never_saw_is_scored_like_none(rows: pd.DataFr
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"x": None}, "the rows have no column 'x'"),
-        ({"k": None}, "the rows have no column 'k'"),
-        ({"y": None}, "the rows have no column 'y'"),
-        ({"x": ["1", "2", "3"]}, "column 'x' holds str values, and schema.yaml says number"),
-        ({"c": [1, 2, 3]}, "column 'c' holds 1, and schema.yaml says text"),
-        ({"d": ["2024-01-01", "soon", None]}, "column 'd' should hold dates like 2024-01-31"),
-        ({"y": ["a", "b", "c"]}, "the target 'y' holds 'a'"),
+        ({"fee": None}, "the rows have no column 'fee'"),
+        ({"key": None}, "the rows have no column 'key'"),
+        ({"left": None}, "the rows have no column 'left'"),
+        ({"fee": ["1", "2", "3"]}, "column 'fee' holds str values, and schema.yaml says number"),
+        ({"plan": [1, 2, 3]}, "column 'plan' holds 1, and schema.yaml says text"),
+        ({"since": ["2024-01-01", "soon", None]}, "column 'since' should hold dates like 2024-01-31"),
+        ({"left": ["a", "b", "c"]}, "the target 'left' holds 'a'"),
     ],
 )
 def test_rows_that_the_model_can_not_read_are_refused(

@@ -4,26 +4,22 @@ import os
 import re
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_pipeline
+import small_model
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 
-from model.evaluate import evaluate
 from model.pipeline import fit
 from model.train import train
-from serving.model_file.export import chosen_format, export, to_skops
-from serving.model_file.opening import MODEL, SKOPS, load_model, open_model, reference
+from serving.model_file.export import PARITY, chosen_format, export, faithful, parity, to_skops
+from serving.model_file.opening import MODEL, OnnxModel, load_model, open_model
 from serving.rows.errors import ModelError
 from serving.rows.schema import Schema
 
-COLUMNS = "{x: {type: number, nullable: true}, k: {type: category, values: [a, b], nullable: true}}"
-TARGETS = ["{name: y, task: binary, positive: p, negative: n}", "{name: y, task: regression}"]
 SERVED = '[dependency-groups]\nserve = [{include-group = "skops"}, "numpy"]\n'
 UNSERVED = '[dependency-groups]\nserve = ["numpy"]\n'
 
@@ -34,35 +30,31 @@ def choose(**settings: str) -> None:
         path.write_text(re.sub(rf"(?m)^  {name}: \w+", f"  {name}: {value}", path.read_text(), count=1))
 
 
-def scores() -> "pd.Series[float]":
-    return pd.read_parquet("build/predictions.parquet")["score"]
-
-
-@pytest.mark.parametrize("kind", ["linear", "gradient_boosting"])
-@pytest.mark.parametrize("target", TARGETS, ids=["binary", "regression"])
-def test_both_formats_score_alike_and_skops_repeats_its_bytes(project: Path, kind: str, target: str) -> None:
-    Path("schema.yaml").write_text(f"target: {target}\ncolumns: {COLUMNS}\n")
-    choose(kind=kind)
-    run_pipeline()
-    onnx, noted = scores(), reference(open_model())
-    choose(format="skops")
-    train()
-    first = MODEL.read_bytes()
-    train()  # its objects lie elsewhere in memory, and it is later
-    assert MODEL.read_bytes() == first and first.startswith(SKOPS)
-    with ZipFile(MODEL) as parts:
-        assert {part.date_time for part in parts.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    evaluate()
-    np.testing.assert_allclose(scores(), onnx, rtol=1e-5, atol=1e-5)
-    assert open_model().format == "skops" and reference(open_model()) == noted
-
-
 ONE = Schema.model_validate({"target": {"name": "y", "task": "regression"}, "columns": {"x": {"type": "number"}}})
 
 
 def fitted(*steps: Any) -> Pipeline:
     rows = pd.DataFrame({"x": np.arange(20, dtype=np.float32)})
     return make_pipeline(*steps, LogisticRegression()).fit(rows, np.arange(20) > 9)
+
+
+def test_parity_is_the_distance_between_two_models() -> None:
+    pipeline, inputs = small_model.fitted(), small_model.inputs()
+    for form in ("onnx", "skops"):
+        content = export(pipeline, small_model.SCHEMA, form=form)
+        assert parity(pipeline, content, small_model.SCHEMA, inputs) < PARITY
+        pipeline[-1].coef_ += 0.5
+        assert parity(pipeline, content, small_model.SCHEMA, inputs) > PARITY
+
+
+def test_a_file_that_scores_otherwise_than_its_pipeline_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, inputs = small_model.fitted(), small_model.inputs()
+    _, difference = faithful(pipeline, small_model.SCHEMA, inputs, {}, "onnx")
+    assert 0 <= difference <= PARITY
+    honest = OnnxModel.score
+    monkeypatch.setattr(OnnxModel, "score", lambda self, matrices: honest(self, matrices) * (1 + 3 * PARITY))
+    with pytest.raises(ModelError, match="the onnx file differs from the pipeline by"):
+        faithful(pipeline, small_model.SCHEMA, inputs, {}, "onnx")
 
 
 def test_an_infinite_number_has_no_score_and_leaves_the_others_theirs() -> None:
@@ -87,13 +79,13 @@ def test_a_step_without_onnx_form_is_named_with_both_ways_out() -> None:
     )
 
 
-def test_a_file_with_a_foreign_type_is_refused_by_name(project: Path) -> None:
+def test_a_file_with_a_foreign_type_is_refused_by_name(small: Path) -> None:
     MODEL.write_bytes(to_skops(FunctionTransformer(os.removedirs), ONE, "{}"))
     with pytest.raises(ModelError, match=r"build/model\.bin: it holds a os\.removedirs, and only sklearn\."):
         open_model()
 
 
-def test_a_broken_file_is_told(project: Path) -> None:
+def test_a_broken_file_is_told(small: Path) -> None:
     MODEL.write_bytes(to_skops(fitted(), ONE, "{}")[:-100])
     with pytest.raises(ModelError, match=r"build/model\.bin is not a model that can be opened"):
         open_model()
@@ -104,7 +96,7 @@ def test_the_modules_of_this_project_that_a_file_needs_are_told() -> None:
     assert load_model(to_skops(fitted(), ONE, None)).code() == []
 
 
-def test_skops_needs_a_line_and_onnx_does_not(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_skops_needs_a_line_and_onnx_does_not(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("pyproject.toml").write_text(SERVED)
     assert chosen_format() == "onnx"
     assert capsys.readouterr().out.startswith(

@@ -70,7 +70,7 @@ def test_by_default_no_line_tells_whose_prediction_it_is(
 def test_a_refused_body_is_not_logged(
     client: TestClient, records: Records, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert client.post("/predict", json={"records": [records[0] | {"name": "Jane Doe"}]}).status_code == 400
+    assert client.post("/predict", json={"records": [records[0] | {"no such column": "Jane Doe"}]}).status_code == 400
     assert client.post("/predict", content=b"Jane Doe").status_code == 400
     captured = capfd.readouterr()
     assert "Jane" not in captured.out + captured.err + caplog.text
@@ -84,7 +84,7 @@ def test_a_share_of_the_records_is_logged_and_always_the_same(project: Path) -> 
     if load_schema().id:
         assert chosen == [name for name in names if log.samples(name)]
     none = set_log(project, sample=0.0)
-    assert not [name for name in names if none.samples(name)]
+    assert not any(none.samples(name) for name in names)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_what_is_scored_and_what_is_refused_is_counted(client: TestClient, recor
         reasons = [count("model_rejected_total", reason=reason) for reason in ("extra_forbidden", "content_type")]
         return [count("model_records_total"), count("model_score_count"), *reasons]
 
-    before = counts()
+    before, sent = counts(), len(records[:3])
     client.post("/predict", json={"records": records[:3]})
     client.post("/predict", json={"records": records[:1], "more": 1})
     client.post("/predict", content=b"", headers={"content-type": "text/plain"})
-    assert [after - earlier for after, earlier in zip(counts(), before, strict=True)] == [3, 3, 1, 1]
+    assert [after - earlier for after, earlier in zip(counts(), before, strict=True)] == [sent, sent, 1, 1]
 
 
 def test_a_request_is_counted_by_its_path_and_unknown_paths_are_one(client: TestClient, records: Records) -> None:

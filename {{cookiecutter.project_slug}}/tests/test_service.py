@@ -19,19 +19,20 @@ from starlette.types import Message
 from serving import service
 from serving.api import contract, predict, route
 from serving.api.predict import predictor
-from serving.api.types import BINARY, SCHEMA, Query
-from serving.model_file.opening import OnnxModel
+from serving.api.types import BINARY, POLICY, SCHEMA, Query
 from serving.rows.errors import ModelError
 from serving.rows.matrices import from_records
 from serving.rows.parameters import param
-from serving.rows.schema import load_schema
+from serving.rows.schema import Column, load_schema
+
+FEW = 30
 
 
 def test_the_service_answers_what_was_evaluated(client: TestClient, records: list[dict[str, Any]]) -> None:
     answer = client.post("/predict", json={"records": records})
     assert answer.status_code == 200, answer.text
     assert answer.json()["model_version"] == "dev"
-    evaluated = pd.read_parquet("build/predictions.parquet")
+    evaluated = pd.read_parquet("build/predictions.parquet").head(len(records))
     found = pd.DataFrame(answer.json()["predictions"])
     assert found["score"].tolist() == evaluated["score"].tolist()
     assert found["id"].tolist() == (
@@ -59,6 +60,7 @@ def test_large_bodies_are_answered_too(
     threads = set[int]()
     answer = predictor().answer
     monkeypatch.setattr(predictor(), "answer", lambda query: threads.add(threading.get_ident()) or answer(query))
+    monkeypatch.setattr(route, "SMALL", 1 << 30)
     small = client.post("/predict", json={"records": records}).json()
     monkeypatch.setattr(route, "SMALL", 1)
     assert client.post("/predict", json={"records": records}).json() == small
@@ -77,6 +79,13 @@ def test_a_missing_value_may_be_left_out(client: TestClient, records: list[dict[
     assert full == left_out
 
 
+def some_columns() -> list[tuple[str, Column]]:
+    """Return the first columns, and of the others one of each kind: a wide table has hundreds that are alike."""
+    columns = list(load_schema().columns.items())
+    kinds = {(column.type, column.nullable, column.min is None, column.max is None): name for name, column in columns}
+    return [(name, column) for i, (name, column) in enumerate(columns) if i < FEW or name in kinds.values()]
+
+
 def refused(client: TestClient, body: Any) -> str:
     """Return what the service says to a body that it must refuse."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -85,7 +94,10 @@ def refused(client: TestClient, body: Any) -> str:
     return answer.text
 
 
-def test_bodies_that_are_no_list_of_records_are_refused(client: TestClient, records: list[dict[str, Any]]) -> None:
+def test_bodies_that_are_no_list_of_records_are_refused(
+    client: TestClient, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route, "MOST_BYTES", 1 << 30)
     for body in (b"", b"{", b"[" * 10_000, b"\xff", [], {}, {"records": []}, {"records": None}, {"records": [[]]}):
         refused(client, body)
     assert "extra_forbidden" in refused(client, {"records": records[:1], "more": 1})
@@ -93,8 +105,10 @@ def test_bodies_that_are_no_list_of_records_are_refused(client: TestClient, reco
 
 
 def test_a_field_that_breaks_the_schema_is_named(client: TestClient, records: list[dict[str, Any]]) -> None:
-    for name, column in load_schema().columns.items():
-        wrong: list[Any] = [float("nan"), float("inf"), [1], {}, "no such value"]
+    for name, column in some_columns():
+        wrong: list[Any] = [float("nan"), float("inf"), [1], {}]
+        if not (column.values and POLICY == "missing"):
+            wrong.append("no such value")
         if not column.nullable:
             wrong.append(None)
         for value in wrong:
@@ -109,32 +123,35 @@ def test_an_id_is_required_and_sent_once(client: TestClient, records: list[dict[
         pytest.skip("this project's rows have no id")
     without = {name: value for name, value in records[0].items() if name != identity}
     assert "missing" in refused(client, {"records": [without]})
-    assert (
-        f"{identity} is used more than once"
-        in json.loads(refused(client, {"records": records[:1] * 2}))["detail"][0]["msg"]
-    )
+    if param("service.max_rows") > 1:
+        first = json.loads(refused(client, {"records": records[:1] * 2}))["detail"][0]
+        assert f"{identity} is used more than once" in first["msg"]
 
 
 def test_numbers_beyond_reason_are_refused(client: TestClient, records: list[dict[str, Any]]) -> None:
-    for name in load_schema().numbers:
-        if load_schema().columns[name].type in ("number", "integer"):
+    for name, column in some_columns():
+        if column.type in ("number", "integer"):
             body = json.dumps({"records": [records[0] | {name: "LARGE"}]}).replace('"LARGE"', "1e31")
             assert json.loads(refused(client, body.encode()))["detail"][0]["loc"] == ["records", 0, name]
 
 
 def test_the_answer_says_where_and_keeps_short(client: TestClient, records: list[dict[str, Any]]) -> None:
-    column = next(iter(load_schema().columns))
-    answer = json.loads(refused(client, {"records": [row | {column: []} for row in records]}))
-    assert answer["error"].startswith(f"body.records[0].{column}: Input should be")
-    assert answer["error"].endswith(f"(and {len(records) - 1:,} more)") and len(answer["detail"]) == route.LISTED
+    name = next(iter(load_schema().columns))
+    answer = json.loads(refused(client, {"records": [row | {name: []} for row in records]}))
+    assert answer["error"].startswith(f"body.records[0].{name}: Input should be")
+    assert len(answer["detail"]) == min(len(records), route.LISTED)
+    if len(records) > 1:
+        assert answer["error"].endswith(f"(and {len(records) - 1:,} more)")
 
 
 def test_a_score_that_is_no_number_is_refused(
     client: TestClient, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(OnnxModel, "score", lambda self, matrices: np.array([0.5, np.nan]))
-    detail = json.loads(refused(client, {"records": records[:2]}))["detail"]
-    assert [(problem["loc"], problem["type"]) for problem in detail] == [(["records", 1], "not_finite")]
+    sent = records[:2]
+    scores = np.array([0.5] * (len(sent) - 1) + [np.nan])
+    monkeypatch.setattr(predictor().model, "score", lambda matrices: scores)
+    detail = json.loads(refused(client, {"records": sent}))["detail"]
+    assert [(problem["loc"], problem["type"]) for problem in detail] == [(["records", len(sent) - 1], "not_finite")]
 
 
 def test_only_json_is_read(client: TestClient) -> None:
@@ -200,7 +217,7 @@ def test_an_unknown_category_is_refused_or_missing(trained: Path, records: list[
 
 def test_the_service_is_ready_when_its_model_scores(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.get("/readyz").status_code == 200
-    monkeypatch.setattr(OnnxModel, "score", lambda self, matrices: float("nan"))
+    monkeypatch.setattr(predictor().model, "score", lambda matrices: float("nan"))
     assert client.get("/readyz").status_code == 503
 
 
@@ -232,7 +249,7 @@ def test_the_page_for_callers_shows_a_request_that_fits(
 
 
 def test_a_whole_number_may_be_written_with_a_point(client: TestClient, records: list[dict[str, Any]]) -> None:
-    for name, column in load_schema().columns.items():
+    for name, column in some_columns():
         if column.type == "integer" and records[0][name] is not None:
             rows = [records[0] | {name: value} for value in (records[0][name], float(records[0][name]))]
             one, other = (client.post("/predict", json={"records": [row]}) for row in rows)

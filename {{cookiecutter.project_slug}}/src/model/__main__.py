@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from model import data, evaluate, train
+from model import data, evaluate
 from serving.commands import add_commands
 from serving.rows.errors import keep_going, run_stage
 
@@ -20,7 +20,7 @@ def main() -> None:
         run=data.validate
     )
     stage("split", "set rows aside that judge every model and train none").set_defaults(run=data.split)
-    stage("train", "fit the pipeline of params.yaml and write it to build/model.bin").set_defaults(run=train.train)
+    stage("train", "fit the pipeline of params.yaml and write it to build/model.bin").set_defaults(run=_train)
     add = stage("evaluate", "score rows with build/model.bin; without options also write metrics.json and plots/")
     evaluate.add_options(add)
     add.set_defaults(run=evaluate.evaluate)
@@ -28,6 +28,12 @@ def main() -> None:
     options = vars(parser.parse_args())
     command = options.pop("run")
     run_stage(lambda: command(**options))
+
+
+def _train() -> None:
+    from model.train import train  # slow to import, and the other commands do without
+
+    train()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from serving.rows.errors import ModelError
 from serving.rows.matrices import Matrices, typed_numbers
-from serving.rows.schema import TOO_LARGE, WIDEST, Column, Schema
+from serving.rows.schema import LARGEST, TOO_LARGE, Column, Schema
 
 Mask = NDArray[np.bool_]
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # in a second, by the unit of a time stamp
@@ -88,7 +88,7 @@ def _number(rule: Column, array: pa.Array) -> tuple[NDArray[np.float64], dict[st
         sure = pa.types.is_boolean(array.type) or (rule.type != "boolean" and pa.types.is_integer(array.type))
         odd = np.zeros(len(values), bool) if sure else _odd(rule.type, values)
         large = _large(rule.type, values)
-    broken = {f"no {rule.type}": odd & ~large, TOO_LARGE: large}
+    broken = {f"no {rule.type}": odd & ~large, TOO_LARGE.get(rule.type, ""): large}
     odd |= large
     if not rule.nullable:
         broken["missing"] = np.isnan(values) & ~odd
@@ -135,18 +135,17 @@ def _parsed(kind: str, cells: list[str]) -> tuple[NDArray[np.float64], Mask, Mas
     """Return the numbers that texts stand for, as in the training table, which for none, and which are `_large`."""
     import pandas as pd
 
-    from serving.rows.table import parse, present  # slow to import, and typed files do without
+    from serving.rows.table import numbers, parse, present  # slow to import, and typed files do without
 
     column = pd.Series(cells, dtype="str")
-    values, large = typed_numbers(parse(kind, column), kind), np.zeros(len(cells), bool)
-    if kind == "integer":
-        large = _large(kind, typed_numbers(parse("number", column), "number"))
+    values = typed_numbers(parse(kind, column), kind)
+    large = _large(kind, numbers(column).to_numpy()) if kind in LARGEST else np.zeros(len(cells), bool)
     return values, np.isnan(values) & present(column, kind).notna().to_numpy(), large
 
 
 def _large(kind: str, values: NDArray[np.float64]) -> Mask:
-    """Tell which integers may have become others when they were read as float64."""
-    return (np.abs(values) > WIDEST[kind]) & np.isfinite(values) if kind == "integer" else np.zeros(len(values), bool)
+    """Tell which numbers are, or may have become, others in the reading of them."""
+    return (np.abs(values) > LARGEST.get(kind, np.inf)) & np.isfinite(values)
 
 
 def _coded(array: pa.Array) -> tuple[NDArray[np.integer[Any]], list[str]]:

@@ -26,7 +26,12 @@ PATH = Path("schema.yaml")
 # What a request may hold where schema.yaml has no limit: an integer that every JSON reader keeps exact, and a number
 # that a model can add and multiply without leaving float32.
 WIDEST = {"integer": 2**53 - 1, "number": 1e30}
-TOO_LARGE = f"beyond ±{WIDEST['integer']:,}, where an integer is not exact any more"
+# What a file may hold: an integer that is the same as float64, and a number that is not infinite as float32.
+LARGEST = {"integer": 2**53 - 1, "number": 3.4028234e38}
+TOO_LARGE = {
+    "integer": f"beyond ±{2**53 - 1:,}, where an integer is not exact any more",
+    "number": "beyond ±3.4e+38, the largest number that a model reads",
+}
 
 
 def _whole(value: Any) -> Any:

@@ -11,7 +11,7 @@ from pyarrow import ArrowInvalid, csv, string
 
 from serving.rows.errors import ModelError, cause
 from serving.rows.quotes import check_quotes
-from serving.rows.schema import TOO_LARGE, WIDEST, Column, Schema
+from serving.rows.schema import LARGEST, TOO_LARGE, Column, Schema
 
 MISSING = {"", "?", "-", "na", "n/a", "nan", "none", "null"}  # in lower case; in a category only "" is missing
 BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
@@ -109,11 +109,15 @@ def parse(kind: str, texts: "pd.Series[str]") -> "pd.Series[Any]":
         return texts.str.lower().map(BOOLEANS).astype("boolean")
     if kind == "date":
         return texts.map(_iso, na_action="ignore").astype("str")
-    numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
-    numbers = numbers.where(numbers.abs() < float("inf"))
-    if kind == "integer":  # a larger one may have become another when it was read
-        return numbers.where((numbers % 1 == 0) & (numbers.abs() <= WIDEST["integer"])).astype("Int64")
-    return numbers
+    found = numbers(texts)
+    found = found.where(found.abs() <= LARGEST[kind])
+    return found.where(found % 1 == 0).astype("Int64") if kind == "integer" else found
+
+
+def numbers(texts: "pd.Series[str]") -> "pd.Series[float]":
+    """Return the finite numbers that texts stand for, as float64; missing where there is none."""
+    found = pd.to_numeric(texts, errors="coerce").astype("float64")
+    return found.where(found.abs() < float("inf"))
 
 
 def _iso(text: str) -> str | None:
@@ -127,8 +131,8 @@ def _iso(text: str) -> str | None:
 def _column(name: str, kind: str, texts: "pd.Series[str]") -> "pd.Series[Any]":
     values = parse(kind, texts)
     if (odd := present(texts, kind)[values.isna()].dropna()).size:
-        large = odd[parse("number", odd).abs() > WIDEST["integer"]] if kind == "integer" else odd[:0]
-        shown, what = (large, TOO_LARGE) if len(large) else (odd, f"no {kind}")
+        large = odd[numbers(odd).abs() > LARGEST[kind]] if kind in LARGEST else odd[:0]
+        shown, what = (large, TOO_LARGE[kind]) if len(large) else (odd, f"no {kind}")
         example = f"for example row {shown.index[0] + 1}: {shown.iloc[0]!r}"
         raise ModelError(f"column {name!r}: in {len(shown):,} rows the value is {what}, {example}")
     return values
