@@ -120,7 +120,7 @@ def _done(waiting: deque[tuple[Future[None], int]], bar: tqdm) -> None:
     bar.update(rows)
 
 
-class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
+class _Lines(tqdm):
     """Progress for a log: a line each time, where a terminal draws over the last one."""
 
     @staticmethod
