@@ -173,9 +173,7 @@ def made(schema: Schema) -> tuple[Matrices, NDArray[np.float64]]:
 def columns(schema: Schema, *, numbers: Any, own: Sequence[Any] = ()) -> ColumnTransformer:
     """Return a preprocessing of a schema's columns by their names, whatever src/model/pipeline.py does."""
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return ColumnTransformer(
-        [("numbers", numbers, schema.numbers), ("categories", one_hot, schema.categories), *own]
-    )
+    return ColumnTransformer([("numbers", numbers, schema.numbers), ("categories", one_hot, schema.categories), *own])
 
 
 def half_shape(operator: Any) -> None:
