@@ -157,7 +157,10 @@ from serving.rows.matrices import from_frame
 from serving.rows.schema import load_schema
 
 trees = [
-    len(set(part.ints)) for node in onnx.load(MODEL).graph.node for part in node.attribute if part.name == "class_treeids"
+    len(set(part.ints))
+    for node in onnx.load(MODEL).graph.node
+    for part in node.attribute
+    if part.name == "class_treeids"
 ]
 rows = pd.read_parquet("build/holdout.parquet")
 print(json.dumps([trees, float(open_model().score(from_frame(load_schema(), rows)).mean())]))
