@@ -42,7 +42,8 @@ if built.exists():
     subprocess.check_call(["{podman}", "tag", built.read_text(), given["--tag"]])
     pathlib.Path(given["--iidfile"]).write_text(built.read_text())
 else:
-    subprocess.check_call(["{podman}", *argv])
+    if code := subprocess.call(["{podman}", *argv]):
+        sys.exit(code)
     built.write_text(pathlib.Path(given["--iidfile"]).read_text())
 """
 # For a virtual machine with control groups of version 1, whose root may not raise limits.
