@@ -13,7 +13,7 @@ import yaml
 from gitops import goal
 from gitops.description import Target
 from gitops.prose import prose
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from harness import Failed
 from laptop import Laptop
 from markdown_it import MarkdownIt
@@ -69,7 +69,7 @@ def test_a_goal_is_read_whole() -> None:
 )
 def test_a_bad_goal_is_one_sentence(old: str, new: str, sentence: str) -> None:
     assert old in GOAL
-    with pytest.raises(Stop, match=re.escape(sentence)) as stop:
+    with pytest.raises(CommandError, match=re.escape(sentence)) as stop:
         goal.read(GOAL.replace(old, new, 1), TARGET)
     assert "\n" not in str(stop.value)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gitops import store
 from gitops.git import has_origin
-from gitops.shell import Stop, dvc, say, stream
+from gitops.shell import CommandError, dvc, say, stream
 
 READS_DATA = ("checkout", "exp", "repro")
 READS_REMOTE = ("data", "fetch", "pull", "push", "status")
@@ -27,5 +27,5 @@ def bring(words: Sequence[str]) -> None:
         store.pull()
         if command in READS_DATA and store.holds_files():
             stream(*dvc("pull", "--quiet"))
-    except Stop as stop:
-        say(f"note: {stop}", error=True)  # what is missing then, DVC says
+    except CommandError as error:
+        say(f"note: {error}", error=True)  # what is missing then, DVC says
