@@ -58,7 +58,7 @@ def test_a_goal_is_read_whole() -> None:
         ),
         ("target: 60 of 100, ", "", "goal.yaml: success lacks target"),
         (", happened: left", "", "goal.yaml: words lacks happened"),
-        ("[Prices]", "[]", "goal.yaml: not_for is no list of texts"),
+        ("[Prices]", "[]", "goal.yaml: not_for is no list, or an empty one: write at least one entry"),
         ("[Prices]", "[{a: b}]", "goal.yaml: not_for[0] is not a text of 1 to 300 printable characters"),
         ("use: Calls", 'use: "a\\u202eb"', "goal.yaml: use is not a text of 1 to 300 printable characters"),
         ("use: Calls", f"use: {'a' * 301}", "goal.yaml: use is not a text of 1 to 300 printable characters"),

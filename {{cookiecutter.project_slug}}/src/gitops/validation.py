@@ -54,7 +54,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails, lacking: str) -> str:
     if kind == "value_error":
         return f"{path or 'the file'} {error['ctx']['error']}"
     if kind in ("list_type", "tuple_type", "too_short"):
-        return f"{path} is no list, or an empty one"
+        return f"{path} is no list, or an empty one: write at least one entry, as a list"
     if kind.startswith("date"):
         return f"{path} is {clean(repr(given))}, which is no day like 2027-01-31"
     if kind == "literal_error":
