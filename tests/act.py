@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from harness import environment, run
+from harness import THREADS, environment, run
 
 STANDINS = Path(__file__).parent / "standins"
 # act stops reading a step's terminal when its shell ends, and on a busy machine loses what a failed command said last
@@ -104,7 +104,7 @@ def _command(job: Job, tree: Path, workflow: str) -> list[str]:
         "GITHUB_API_URL": job.server,
         "ACT_ARTIFACTS": job.folder / "artifacts",
     }
-    variables |= job.machine | {"CI": "true", "GIT_PAGER": "cat", "BASH_ENV": job.folder / "bash_env"}
+    variables |= job.machine | THREADS | {"CI": "true", "GIT_PAGER": "cat", "BASH_ENV": job.folder / "bash_env"}
     return [
         *(str(Path(sys.prefix, "bin/act")), job.event, "--directory", str(tree), "--json", "--no-skip-checkout"),
         *("--workflows", f".github/workflows/{workflow}", "--eventpath", str(job.folder / "event.json")),

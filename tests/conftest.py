@@ -14,15 +14,25 @@ import released
 import seed
 from world import World
 
-# The factory is imported from the template's folder; compiled files there would end up in the next generated project.
-sys.dont_write_bytecode = True
+sys.pycache_prefix = harness.BYTECODE
+
+
+# Of the slow tests, the longest ones. Workers steal from the end of this order, so those that build images stay with
+# the first worker, and share one podman.
+LONGEST = ("faults", "deployment", "image", "project", "adopt", "lifecycle", "second_person", "release", "hostile")
 
 collect_ignore = ["generated"]  # they run in a generated project
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the long tests first, and ahead of all the one that builds ten images, so that two workers end together."""
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name != "test_faults.py"))
+    """Start the long tests first, so that two workers end together."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        name = item.path.stem.removeprefix("test_")
+        quick = item.get_closest_marker("slow") is None
+        return quick, LONGEST.index(name) if name in LONGEST and not quick else len(LONGEST)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -74,15 +84,21 @@ def baked(template: Path, shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def planted(template: Path, shared: Path) -> Path:
-    """Return a GitHub folder with a repository that has lived a little (see `seed.py`); only for copying."""
-    return once(shared, "seed", lambda folder: seed.plant(template, folder))
+def prepared(template: Path, shared: Path) -> Path:
+    """Return a folder with a project that is installed, trained and checked; only for copying (see `laptop.py`)."""
+    return once(shared, "prepared", lambda folder: laptop.prepare(template, folder))
 
 
 @pytest.fixture(scope="session")
-def champion(template: Path, shared: Path) -> Path:
+def planted(prepared: Path, shared: Path) -> Path:
+    """Return a GitHub folder with a repository that has lived a little (see `seed.py`); only for copying."""
+    return once(shared, "seed", lambda folder: seed.plant(prepared, folder))
+
+
+@pytest.fixture(scope="session")
+def champion(prepared: Path, shared: Path) -> Path:
     """Return a folder with a project and its environment whose `main` holds a trained model; only for copying."""
-    return once(shared, "champion", lambda folder: laptop.train(template, folder))
+    return once(shared, "champion", lambda folder: laptop.train(prepared, folder))
 
 
 @pytest.fixture
@@ -104,10 +120,11 @@ def released_project(released_once: Path, tmp_path: Path) -> laptop.Laptop:
 
 
 @pytest.fixture
-def world(planted: Path, tmp_path: Path) -> Iterator[World]:
+def world(prepared: Path, planted: Path, tmp_path: Path) -> Iterator[World]:
     """Return a GitHub of this test's own with the planted repository."""
     shutil.copytree(planted / "hub", tmp_path / "hub")
     with World(tmp_path) as made:
+        made.machine["PREPARED"] = str(prepared / harness.SLUG)
         yield made
 
 

@@ -13,10 +13,16 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = "{{cookiecutter.project_slug}}"
 SLUG = "churn-model"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+BYTECODE = str(
+    Path(sys.prefix, "pycache")
+)  # of the template's own files: beside them, a generated project would get it
 
 KEEP = {"LANG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 KEEP_PREFIXES = ("LC_", "PIP_", "SSL_", "UV_")  # how this machine reaches its package index
 DROP = {"UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_RUN_RECURSION_DEPTH"}  # what belongs to the run of these tests
+THREADS = {
+    "OMP_NUM_THREADS": "1"
+}  # of a training: with two tests at once, more would wait for each other and burn time
 GITCONFIG = """[user]
 name = Dana
 email = dana@example.invalid
@@ -46,8 +52,8 @@ def environment(home: Path) -> dict[str, str]:
     shared = {"UV_CACHE_DIR": f"{cache}/uv", "UV_PYTHON_INSTALL_DIR": f"{data}/uv/python"}
     own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "XDG_CACHE_HOME": str(home / ".cache")}
     quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
-    tidy = {"PATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}  # see conftest.py
-    return {key: value for key, value in (shared | kept | own | quiet | tidy).items() if key not in DROP}
+    own |= {"PATH": os.pathsep.join(paths)} | THREADS
+    return {key: value for key, value in (shared | kept | own | quiet).items() if key not in DROP}
 
 
 def run(*argv: str | Path, cwd: Path, env: dict[str, str], timeout: float = 300) -> str:

@@ -1,17 +1,65 @@
-"""One person's trained project, copied for each case: the environment is shared, the rest is the copy's own."""
+"""A trained project, made once and copied for each case, and one person's copy of it."""
 
 import os
 import shutil
 from pathlib import Path
 
+from gitops.release import serve_check
 from harness import SLUG, bake, environment, run
 
+SERVE = serve_check.ENVIRONMENT.name
+APART = shutil.ignore_patterns(".venv", SERVE, ".mypy_cache")
 
-def train(template: Path, folder: Path) -> None:
-    """Generate a project with its environment, train it and commit that model as the champion of `main`."""
+
+def prepare(template: Path, folder: Path) -> None:
+    """Generate a project, commit it, install it where it may be copied from, train it and check it; only for copying.
+
+    So whoever copies it finds the packages compiled and type-checked. Nothing may run in it later, as that would write
+    into the environment while another worker copies it.
+    """
     env = environment(folder / "home")
     project = bake(template, folder, env)
-    for command in ("uv sync --quiet", "uv run dvc repro --quiet", "git add --all", "git commit --quiet -m Champion"):
+    for command in (
+        "uv venv --quiet --relocatable",
+        "uv sync --quiet",
+        "git add --all",
+        "git commit --quiet --message Generate",
+        "uv run dvc repro --quiet",
+        "uv run pre-commit run --all-files",
+        "uv run pytest --quiet tests/test_data.py tests/test_schema.py",
+    ):
+        run(*command.split(), cwd=project, env=env)
+    env["UV_PROJECT_ENVIRONMENT"] = SERVE
+    run(*serve_check.SYNC, "--compile-bytecode", cwd=project, env=env)
+
+
+def link(origin: Path, project: Path, name: str) -> None:
+    """Copy an environment of one project into another, as hard links."""
+    shutil.copytree(origin / name, project / name, symlinks=True, copy_function=os.link)
+
+
+def install(prepared: Path, project: Path, env: dict[str, str]) -> Path:
+    """Install a project of the default answers as `uv sync` does, and return it; the packages are copied as links."""
+    origin = prepared / SLUG
+    for name in (".venv", SERVE):
+        link(origin, project, name)
+    shutil.copytree(origin / ".mypy_cache", project / ".mypy_cache")  # a data base, which is written in place
+    shutil.copy(origin / "uv.lock", project)
+    run("uv", "sync", "--quiet", cwd=project, env=env)
+    return project
+
+
+def copy(prepared: Path, folder: Path) -> Path:
+    """Copy the trained project with an environment of its own, and return it; `main` holds no model yet."""
+    project = folder / SLUG
+    shutil.copytree(prepared / SLUG, project, ignore=APART, symlinks=True)
+    return install(prepared, project, environment(folder / "home"))
+
+
+def train(prepared: Path, folder: Path) -> None:
+    """Copy the trained project and commit its model as the champion of `main`."""
+    project, env = copy(prepared, folder), environment(folder / "home")
+    for command in ("git add --all", "git commit --quiet -m Champion"):
         run(*command.split(), cwd=project, env=env)
 
 
@@ -20,7 +68,8 @@ class Laptop:
 
     def __init__(self, trained: Path, folder: Path) -> None:
         self.path, origin = folder / SLUG, trained / SLUG
-        shutil.copytree(origin, self.path, ignore=shutil.ignore_patterns(".venv"), symlinks=True)
+        shutil.copytree(origin, self.path, ignore=APART, symlinks=True)
+        link(origin, self.path, SERVE)
         # the environment's own `model` and `gitops` are the original's: this copy's go ahead of them
         paths = f"{origin / '.venv/bin'}{os.pathsep}"
         self.env = environment(folder / "home") | {"PYTHONPATH": str(self.path / "src")}

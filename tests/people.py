@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from harness import ROOT, TEMPLATE, environment, run
+from harness import BYTECODE, ROOT, TEMPLATE, environment, run
 
 SOURCE = ROOT / TEMPLATE
 
@@ -14,7 +14,8 @@ class Person:
     """Somebody's clone, and the two commands they use."""
 
     def __init__(self, folder: Path, origin: Path, name: str) -> None:
-        self.path, self.env = folder / name, environment(folder / f"home-{name}") | {"PYTHONPATH": str(SOURCE / "src")}
+        self.path, self.env = folder / name, environment(folder / f"home-{name}")
+        self.env |= {"PYTHONPATH": str(SOURCE / "src"), "PYTHONPYCACHEPREFIX": BYTECODE}
         if self.path.exists():  # a copy of somebody's clone: what names the original's place is set anew
             run("git", "remote", "set-url", "origin", origin, cwd=self.path, env=self.env)
             shutil.rmtree(self.path / ".git/worktrees", ignore_errors=True)

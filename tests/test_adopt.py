@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from harness import Failed, run
+from laptop import Laptop, install
 from serving import served
 
 pytestmark = pytest.mark.slow
@@ -70,10 +71,9 @@ def write(path: Path, rows: list[Row]) -> Path:
 
 
 @pytest.fixture
-def project(bake: Callable[..., Path], env: dict[str, str]) -> Callable[..., str]:
+def project(bake: Callable[..., Path], prepared: Path, env: dict[str, str]) -> Callable[..., str]:
     """Return a runner of commands in a fresh, committed project."""
-    path = bake()
-    run("uv", "sync", "--quiet", cwd=path, env=env)
+    path = install(prepared, bake(), env)
     run("git", "add", "--all", cwd=path, env=env)
     run("git", "commit", "--quiet", "-m", "Generate", cwd=path, env=env)
 
@@ -142,16 +142,10 @@ def test_an_unknown_table_lives_the_whole_day(
         assert right > 30
 
 
-def test_a_new_schema_is_reviewed_unpaired_and_says_why(project: Any, tmp_path: Path) -> None:
-    project("uv", "run", "dvc", "repro")
-    project("git", "add", "--all")
-    project("git", "commit", "--quiet", "-m", "Train on the shipped table")
-    project("git", "switch", "--quiet", "-c", "ours")
-    project("uv", "run", "model", "adopt", write(tmp_path / "loans.csv", loans()), "--target", "Ausfall")
-    project("uv", "run", "dvc", "repro")
-    project("git", "add", "--all")
-    project("git", "commit", "--quiet", "-m", "Adopt our table")
-    report = project("uv", "run", "gitops", "review")
+def test_a_new_schema_is_reviewed_unpaired_and_says_why(on_laptop: Laptop, tmp_path: Path) -> None:
+    table = write(tmp_path / "loans.csv", loans())
+    on_laptop.run(f"python -m model adopt {table} --target Ausfall", "dvc repro --quiet")
+    report = on_laptop.review(push=False)
     assert "**Not on the same rows**, so no interval: `the champion can't score these rows (error: " in report
     assert "| `roc_auc` | 0.84" in report
 

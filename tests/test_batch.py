@@ -36,7 +36,7 @@ def alive(session: int) -> list[int]:
 
 
 def test_killed_ten_times_it_writes_the_same_bytes(on_laptop: Laptop) -> None:
-    rows = pd.concat([pd.read_parquet(on_laptop.path / "build/table.parquet")] * 3, ignore_index=True)
+    rows = pd.read_parquet(on_laptop.path / "build/table.parquet")
     rows.loc[rows.index % 100 == 5, "monthly_charges"] = -1.0
     lines = rows.to_csv(index=False).splitlines(keepends=True)
     lines[50::100] = [f"{line.strip()},and one cell more\n" for line in lines[50::100]]
@@ -47,7 +47,7 @@ def test_killed_ten_times_it_writes_the_same_bytes(on_laptop: Laptop) -> None:
     parts = on_laptop.path / "scores.csv.parts/scores"
     while killed < KILLS:
         run = start(on_laptop, "scores.csv", 3 if killed == KILLS // 2 else 2)
-        until = len(list(parts.glob("*"))) + dice.randrange(20)
+        until = len(list(parts.glob("*"))) + dice.randrange(12)
         while run.poll() is None and len(list(parts.glob("*"))) <= until:
             time.sleep(0.01)
         time.sleep(dice.random() * 0.02)

@@ -13,7 +13,7 @@ import yaml
 from gitops import goal
 from gitops.description import Target
 from gitops.prose import prose
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from harness import Failed
 from laptop import Laptop
 from markdown_it import MarkdownIt
@@ -58,7 +58,7 @@ def test_a_goal_is_read_whole() -> None:
         ),
         ("target: 60 of 100, ", "", "goal.yaml: success lacks target"),
         (", happened: left", "", "goal.yaml: words lacks happened"),
-        ("[Prices]", "[]", "goal.yaml: not_for is no list of texts"),
+        ("[Prices]", "[]", "goal.yaml: not_for is no list, or an empty one: write at least one entry"),
         ("[Prices]", "[{a: b}]", "goal.yaml: not_for[0] is not a text of 1 to 300 printable characters"),
         ("use: Calls", 'use: "a\\u202eb"', "goal.yaml: use is not a text of 1 to 300 printable characters"),
         ("use: Calls", f"use: {'a' * 301}", "goal.yaml: use is not a text of 1 to 300 printable characters"),
@@ -69,7 +69,7 @@ def test_a_goal_is_read_whole() -> None:
 )
 def test_a_bad_goal_is_one_sentence(old: str, new: str, sentence: str) -> None:
     assert old in GOAL
-    with pytest.raises(Stop, match=re.escape(sentence)) as stop:
+    with pytest.raises(CommandError, match=re.escape(sentence)) as stop:
         goal.read(GOAL.replace(old, new, 1), TARGET)
     assert "\n" not in str(stop.value)
 

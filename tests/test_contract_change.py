@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from gitops.review.contract import contract_change
 from gitops.review.record import Contract
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 REQUEST = {
     "properties": {"plan": {"type": "string", "enum": ["a", "b"]}, "age": {"type": "integer"}},
@@ -100,6 +100,6 @@ def test_no_change_and_no_contract() -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", '{"paths": {}}', '{"paths": [], "components": {"schemas": {}}}'])
 def test_a_contract_that_is_none_is_one_sentence(text: str) -> None:
-    with pytest.raises(Stop, match="the contract is not an OpenAPI document"):
+    with pytest.raises(CommandError, match="the contract is not an OpenAPI document"):
         contract_change(json.dumps(BASE), text)
     assert contract_change(text, json.dumps(BASE)) == Contract("compatible", ()), "it can be mended"

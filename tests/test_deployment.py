@@ -86,7 +86,7 @@ def factory(world: World, podman: Podman, registry: Registry) -> World:
     """GitHub, with runners that have podman and a registry to push to."""
     needs("kubectl")
     world.variables = {"IMAGE": f"{registry.host}/acme/churn-model", "BASE_IMAGE": BASE}
-    world.machine = podman.env
+    world.machine |= podman.once(world.env)
     return world
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from gitops import description
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from harness import ROOT, TEMPLATE
 
 FACTORY = ROOT / TEMPLATE / "src/gitops"
@@ -59,14 +59,14 @@ def test_a_description_is_read_whole() -> None:
 def test_a_bad_description_is_one_short_sentence(edit: Edit, sentence: str) -> None:
     content = json.loads(json.dumps(GOOD))
     edit(content)
-    with pytest.raises(Stop, match=re.escape(sentence)) as stop:
+    with pytest.raises(CommandError, match=re.escape(sentence)) as stop:
         description.read(json.dumps(content), "model.json")
     assert "\n" not in str(stop.value) and len(str(stop.value)) < 500
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 10**5, "3", "[]", "null", '"x"', "{}" * 2**20, "\ud800"], ids=range(9))
 def test_what_is_no_description_at_all_is_one_sentence_too(text: str) -> None:
-    with pytest.raises(Stop, match=r"^model\.json") as stop:
+    with pytest.raises(CommandError, match=r"^model\.json") as stop:
         description.read(text, "model.json")
     assert "\n" not in str(stop.value) and len(str(stop.value)) < 300
 
@@ -117,7 +117,9 @@ def test_a_description_elsewhere_is_found_there(tmp_path: Path) -> None:
     settings = (ROOT / TEMPLATE / "pyproject.toml").read_text().replace("{{ cookiecutter.project_slug }}", "churn")
     settings = settings.replace('description = "model.json"', 'description = "docs/described.json"')
     (tmp_path / "pyproject.toml").write_text(settings.replace("{{ cookiecutter.description }}", "x"))
-    with pytest.raises(Stop, match=r"there is no docs/described\.json, which describes the model: `uv run dvc repro`"):
+    with pytest.raises(
+        CommandError, match=r"there is no docs/described\.json, which describes the model: `uv run dvc repro`"
+    ):
         description.load(load(tmp_path), tmp_path)
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/described.json").write_text(json.dumps(GOOD))

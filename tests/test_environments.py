@@ -14,7 +14,7 @@ import yaml
 from gitops import tags
 from gitops.environments import manifests
 from gitops.project import load
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from harness import Failed, environment, missing, run
 from people import Person
 
@@ -80,7 +80,7 @@ def origin(baked: Path, tmp_path: Path) -> Path:
     """Return a bare repository whose `main` is a generated project."""
     try:
         manifests._builder()
-    except Stop:
+    except CommandError:
         missing("kustomize or kubectl")
     env, bare, first = environment(tmp_path / "home"), tmp_path / "origin.git", tmp_path / "first"
     run("git", "init", "--quiet", "--bare", "--initial-branch=main", bare, cwd=tmp_path, env=env)

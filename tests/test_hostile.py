@@ -24,7 +24,7 @@ from gitops.review.bootstrap import finite
 from gitops.review.decide import beside
 from gitops.review.record import LockState, MetricRow, Outcome, Verdict
 from gitops.review.state import read_metrics
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from harness import ROOT, TEMPLATE, needs
 from laptop import Laptop
 from projects import project
@@ -140,9 +140,9 @@ def test_another_change_adds_nothing(hub: FakeGitHub, tmp_path: Path) -> None:
 
 def test_when_github_does_not_say_what_changes_nothing_passes(hub: FakeGitHub, tmp_path: Path) -> None:
     hub.fail("GET", "/files", 502)
-    with pytest.raises(Stop, match="502"):
+    with pytest.raises(CommandError, match="502"):
         verdict.print_verdict(saved(tmp_path), "", "7")
-    with pytest.raises(Stop, match="names no pull request"):
+    with pytest.raises(CommandError, match="names no pull request"):
         verdict.print_verdict(saved(tmp_path), "", "refs/heads/pr-x")
 
 

@@ -13,7 +13,7 @@ from containers import BASE, Podman, Registry
 from gitops.project import load
 from gitops.release import image, smoke
 from gitops.release import registry as api
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from harness import Failed
 from laptop import Laptop
 from test_release import INSIDE
@@ -38,7 +38,7 @@ OURS = {
 def built(champion: Path, podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> tuple[Laptop, str, str]:
     """Return a laptop with secrets lying around, the id of the image that its command made, and all that it said."""
     laptop = Laptop(champion, tmp_path_factory.mktemp("image"))
-    for name in (".env", "src/.env", "src/model/notes.txt", "deploy/.env"):
+    for name in (".env", "src/.env", "src/serving/notes.txt", "deploy/.env"):
         laptop.write(name, "PASSWORD=secret")
     laptop.write("keys", f"{KEY}\n{DIGEST}\n")
     laptop.env |= podman.env | {"SERVICE_KEYS": DIGEST, "SERVICE_KEYS_FILE": str(laptop.path / "keys")}
@@ -151,7 +151,7 @@ def test_what_differs_stops_the_release(
     sentence: str,
 ) -> None:
     edit(tmp_path)
-    with pytest.raises(Stop, match=sentence):
+    with pytest.raises(CommandError, match=sentence):
         smoke.smoke(load(), here, budgets)
     assert not podman("ps", "--all", "--quiet")
 
@@ -168,7 +168,7 @@ def test_an_image_that_is_not_what_it_says_stops(
 ) -> None:
     (tmp_path / "Containerfile").write_text(f"FROM {here}\n{line}\n")
     other = podman("build", "--quiet", str(tmp_path))
-    with pytest.raises(Stop, match=sentence):
+    with pytest.raises(CommandError, match=sentence):
         smoke.smoke(load(), other, {})
     podman("rmi", other)
     assert not podman("ps", "--all", "--quiet")
@@ -187,7 +187,7 @@ def test_a_push_is_found_and_tried_by_its_digest(here: str, podman: Podman, regi
     assert (held := api.manifest(f"{registry.host}/acme/churn-model", "1.0.0")) and held.digest == digest
     podman("rmi", "--force", tag)
     assert smoke.smoke(load(), pushed, {})["size_mb"] > 100
-    with pytest.raises(Stop, match="holds no sha256:0000"):
+    with pytest.raises(CommandError, match="holds no sha256:0000"):
         image.retag(pushed.partition("@")[0] + "@sha256:" + "0" * 64, "1.0.0")
 
 
@@ -208,7 +208,7 @@ def test_a_registry_that_is_down_is_told_in_one_sentence(small: str, podman: Pod
         lambda: image.inspect(f"{tag[:-6]}@x"),
         lambda: image.retag(f"{tag[:-6]}@x", "y"),
     ):
-        with pytest.raises(Stop, match="connection refused|Connection refused") as stop:
+        with pytest.raises(CommandError, match="connection refused|Connection refused") as stop:
             call()
         assert "\n" not in str(stop.value) and registry.host in str(stop.value)
     registry.start()
@@ -234,13 +234,15 @@ def test_a_registry_with_a_password(
         monkeypatch.setenv("IMAGE", f"{closed.host}/acme/churn-model")
         tag = image.repository() + ":1.0.0"
         podman("tag", small, tag)
-        with pytest.raises(Stop, match="can't be pushed"):
+        with pytest.raises(CommandError, match="can't be pushed"):
             image.push(tag)
         monkeypatch.setenv("REGISTRY_USER", "robot")
         monkeypatch.setenv("REGISTRY_PASSWORD", "wrong")
-        with pytest.raises(Stop, match="robot can't log in to"):
+        with pytest.raises(CommandError, match="robot can't log in to"):
             image.login()
-        with pytest.raises(Stop, match="answered 401 for acme/churn-model: REGISTRY_USER and REGISTRY_PASSWORD"):
+        with pytest.raises(
+            CommandError, match="answered 401 for acme/churn-model: REGISTRY_USER and REGISTRY_PASSWORD"
+        ):
             image.inspect(f"{tag[:-6]}@sha256:{'0' * 64}")
         monkeypatch.setenv("REGISTRY_PASSWORD", "secret")
         image.login()

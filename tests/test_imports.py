@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from gitops import imports
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 FILES = {
     "src/model/__init__.py": "",
@@ -125,10 +125,10 @@ def test_an_init_file_is_named_as_soon_as_it_says_something(tree: Path) -> None:
 
 
 def test_a_module_that_is_not_there_and_one_that_is_no_python(tree: Path) -> None:
-    with pytest.raises(Stop, match=r"there is no module model\.trian in this project"):
+    with pytest.raises(CommandError, match=r"there is no module model\.trian in this project"):
         imports.closure("model.trian", tree)
     (tree / "src/model/helper.py").write_text("def f(:\n")
-    with pytest.raises(Stop, match=r"helper\.py is not valid Python, line 1"):
+    with pytest.raises(CommandError, match=r"helper\.py is not valid Python, line 1"):
         imports.closure("model.train", tree)
 
 

@@ -18,7 +18,7 @@ from gitops.review.decide import beside, decide_metric, decide_segments
 from gitops.review.judge import judge_files, judge_predictions
 from gitops.review.metrics import FAST, find
 from gitops.review.record import Comparison, Interval, Judgement, MetricRow, SegmentRow, Verdict
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from sklearn import metrics
 
 ROWS = 1409
@@ -312,7 +312,7 @@ def test_a_leak_is_too_good_to_be_true() -> None:
     ids=["other rows", "other truth", "no score", "an id twice", "no row"],
 )
 def test_tables_that_can_not_be_compared_are_refused(champion: pd.DataFrame, words: str) -> None:
-    with pytest.raises(Stop, match=words):
+    with pytest.raises(CommandError, match=words):
         one(champion, table(1.0))
 
 
@@ -359,7 +359,7 @@ def test_tables_that_can_not_be_compared_are_refused(champion: pd.DataFrame, wor
     ],
 )
 def test_gates_that_can_not_be_read_are_refused(content: dict[str, object], words: str) -> None:
-    with pytest.raises(Stop, match=re.escape(words)) as stop:
+    with pytest.raises(CommandError, match=re.escape(words)) as stop:
         judge(table(1.0), table(1.0), content)
     assert (
         str(stop.value).startswith("gates.yaml") and "\n" not in str(stop.value) and "pydantic" not in str(stop.value)
@@ -374,7 +374,7 @@ def test_a_part_of_the_gates_that_is_left_empty_is_none(text: str) -> None:
 
 @pytest.mark.parametrize("text", [None, "", "- a", "metrics: {", "a: 2027-02-31", "\0"])
 def test_a_file_that_is_no_gates_yaml_is_one_sentence(text: str | None) -> None:
-    with pytest.raises(Stop, match=r"gates\.yaml (is not valid YAML|must be a mapping)") as stop:
+    with pytest.raises(CommandError, match=r"gates\.yaml (is not valid YAML|must be a mapping)") as stop:
         gates.read(text)
     assert "\n" not in str(stop.value)
 
@@ -407,7 +407,7 @@ def test_the_command_says_what_blocks(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "⛔ worse |" in said and "worse than the champion (tolerance 0.01), beyond chance" in said
     assert json.loads(out.read_text())["metrics"][0]["verdict"] == "worse"
     assert judge_files(new, old, path, None) == 0
-    with pytest.raises(Stop, match="can't be read"):
+    with pytest.raises(CommandError, match="can't be read"):
         judge_files(tmp_path / "none.parquet", new, path, None)
 
 
@@ -451,7 +451,7 @@ def test_a_class_that_is_not_answered_is_missing(score: float | None) -> None:
     ],
 )
 def test_a_metric_that_does_not_suit_the_target_is_refused(predictions: pd.DataFrame, metric: str, words: str) -> None:
-    with pytest.raises(Stop, match=re.escape(words)):
+    with pytest.raises(CommandError, match=re.escape(words)):
         judge(None, predictions, {"metrics": {metric: {}}})
 
 

@@ -110,7 +110,7 @@ def test_a_fork_is_trained_and_reviewed_and_writes_nothing(trained: World) -> No
 
 
 def test_broken_code_is_blocked_by_the_one_required_check(trained: World) -> None:
-    trained.commit("unformatted", {"src/model/new.py": "x=1\n"}, start="origin/unchanged")
+    trained.commit("unformatted", {"tests/new.py": "x=1\n"}, start="origin/unchanged")
     done = review(trained, "unformatted")
     expect(done, BLOCKED | {"check": "failure"})
     assert "the job `check` did not succeed" in done.log("verdict")

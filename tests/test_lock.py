@@ -138,7 +138,7 @@ def modules(person: Person) -> None:
     for name, text in {"dvc.yaml": MODULES, ".dvcignore": "__pycache__/\n"}.items():
         (person.path / name).write_text(text)
     person.env["PYTHONPATH"] += f":{person.path / 'src'}"
-    del person.env["PYTHONDONTWRITEBYTECODE"]  # as on every laptop
+    del person.env["PYTHONPYCACHEPREFIX"]  # compiled files lie beside the code, as on every laptop
     person.dvc("repro")
     publish(person)
     person.gitops("store", "push")

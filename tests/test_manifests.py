@@ -15,7 +15,7 @@ import yaml
 from gitops.environments import manifests
 from gitops.environments.branches import ENVIRONMENTS
 from gitops.project import load
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from gitops.tags import Release
 from harness import bake, environment, missing, run
 from policy import Object
@@ -52,7 +52,7 @@ def rendered(generated: Callable[[str], Path]) -> Rendered:
     """Render a project's manifests: `rendered(place, engine, monitor)`."""
     try:
         manifests._builder()
-    except Stop:
+    except CommandError:
         missing("kustomize or kubectl")
 
     @functools.cache

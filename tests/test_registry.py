@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from gitops.release import image, registry
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 MANIFEST = b'{"config": {"digest": "sha256:c0"}}'
 BASIC = "Basic " + base64.b64encode(b"robot:secret").decode()
@@ -54,7 +54,7 @@ def server() -> Iterator[Any]:
 
 def test_a_token_is_bought_with_the_password(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"127.0.0.1:{server.server_port}/acme/model"
-    with pytest.raises(Stop, match="answered 401 for acme/model: REGISTRY_USER"):
+    with pytest.raises(CommandError, match="answered 401 for acme/model: REGISTRY_USER"):
         registry.manifest(name, "1")
     monkeypatch.setenv("REGISTRY_USER", "robot")
     monkeypatch.setenv("REGISTRY_PASSWORD", "secret")
@@ -67,7 +67,7 @@ def test_a_password_is_not_sent_unencrypted(server: Any, monkeypatch: pytest.Mon
     monkeypatch.setenv("REGISTRY_USER", "robot")
     monkeypatch.setenv("REGISTRY_PASSWORD", "secret")
     server.realm = "http://registry.example.invalid/token"
-    with pytest.raises(Stop, match="asks for the password over a connection that is not encrypted"):
+    with pytest.raises(CommandError, match="asks for the password over a connection that is not encrypted"):
         registry.manifest(f"127.0.0.1:{server.server_port}/acme/model", "1")
 
 
@@ -96,18 +96,18 @@ def test_the_repository(given: str, made: str, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_a_repository_that_is_none_is_refused(given: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE", given)
-    with pytest.raises(Stop, match=sentence):
+    with pytest.raises(CommandError, match=sentence):
         image.repository()
 
 
 def test_an_engine_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTAINER_ENGINE", "lorry")
-    with pytest.raises(Stop, match="'lorry', which is none of podman, docker, buildah"):
+    with pytest.raises(CommandError, match="'lorry', which is none of podman, docker, buildah"):
         image.engine()
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CONTAINER_ENGINE", "podman")
-    with pytest.raises(Stop, match="podman is not on PATH: install podman"):
+    with pytest.raises(CommandError, match="podman is not on PATH: install podman"):
         image.engine()
     monkeypatch.delenv("CONTAINER_ENGINE")
-    with pytest.raises(Stop, match="no container engine is on PATH"):
+    with pytest.raises(CommandError, match="no container engine is on PATH"):
         image.engine()

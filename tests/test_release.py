@@ -55,7 +55,7 @@ print(json.dumps(pandas.read_parquet("PREDICTIONS").score.head(200).tolist()))
 
 def test_the_bento_holds_the_model_and_its_service_and_nothing_else(on_laptop: Laptop) -> None:
     on_laptop.write(".env", "PASSWORD=secret")
-    on_laptop.write("src/model/notes.txt", "secret")
+    on_laptop.write("src/serving/notes.txt", "secret")
     on_laptop.write("src/.env", "PASSWORD=secret")
     on_laptop.run("git add --all --force", "git commit --quiet -m Secrets", "python -m gitops store push", RELEASE)
     folder = on_laptop.path / "dist"

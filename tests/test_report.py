@@ -32,7 +32,7 @@ from gitops.review.record import (
     ValueRow,
     Verdict,
 )
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 HOSTILE = "a|b`c` <!-- x --> @acme **bold** [l](http://evil) <img src=x>\n# h\n```mermaid\n\u202e$(rm)"
 INTERVAL = Interval(low=0.002, high=0.018, standard_error=0.0058, p_value=0.96, minimum_detectable_effect=0.0162)
@@ -331,7 +331,7 @@ def test_the_verdict_is_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_without_a_review_a_failed_job_explains_itself(tmp_path: Path) -> None:
     assert verdict.print_verdict(tmp_path / "none.json", '{"review": {"result": "failure"}}') == 1
-    with pytest.raises(Stop, match="there is no review"):
+    with pytest.raises(CommandError, match="there is no review"):
         verdict.print_verdict(tmp_path / "none.json", '{"review": {"result": "success"}}')
 
 
@@ -433,7 +433,7 @@ def test_a_review_that_is_none_is_refused_in_one_sentence(tmp_path: Path, case: 
     text, words = REFUSED[case]
     path = tmp_path / "review.json"
     path.write_text(text, errors="surrogateescape")
-    with pytest.raises(Stop) as stop:
+    with pytest.raises(CommandError) as stop:
         verdict.read(path)
     assert words in str(stop.value) and str(path) in str(stop.value)
     assert "\n" not in str(stop.value) and len(str(stop.value)) < 500

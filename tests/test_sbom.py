@@ -10,7 +10,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from gitops.release import sbom
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from laptop import Laptop
 from released import IMAGE, release
 
@@ -80,5 +80,5 @@ def test_syft_lists_the_image_where_it_is_there(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("IMAGE", IMAGE)
     made = sbom.image_sbom(IMAGE, tmp_path)
     assert made == tmp_path / "image.cdx.json" and made.exists()
-    with pytest.raises(Stop, match="syft can't list what lies in other@sha256:0: no such image"):
+    with pytest.raises(CommandError, match="syft can't list what lies in other@sha256:0: no such image"):
         sbom.image_sbom("other@sha256:0", tmp_path)

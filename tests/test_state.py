@@ -10,7 +10,7 @@ from gitops.review import review
 from gitops.review.changes import changes_since
 from gitops.review.record import Change, LockState
 from gitops.review.state import CommitState, of_commit, of_working_tree
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from projects import project
 
 NAMES = ("lock", "params", "gates", "contract", "metrics", "data_pointer", "pyproject", "uv_lock")
@@ -98,7 +98,7 @@ def test_every_kind_of_content_comes_back(clone: Path) -> None:
     names = ["empty", "folder", "crlf", "none", "latin", "blob", "folder/a", "with space"]
     texts = git.show_many([f"HEAD:{name}" for name in names])
     assert texts == ["", None, "a\nb\n", None, "\udce4\n", "x missing\nHEAD:a blob 3\nabc", "1", None]
-    with pytest.raises(Stop, match="it has a line end"):
+    with pytest.raises(CommandError, match="it has a line end"):
         git.show_many(["HEAD:a\nHEAD:b"])
 
 
@@ -119,7 +119,7 @@ def test_every_kind_of_content_comes_back(clone: Path) -> None:
 def test_a_broken_file_is_one_sentence(name: str, text: str, asked: str) -> None:
     for revision, where in (("", ""), ("abc" * 13, " of abcabcabc")):
         broken = CommitState(revision, **(dict.fromkeys(NAMES) | {name: text}))
-        with pytest.raises(Stop, match=r"(is not valid YAML|is not a mapping|names no command)") as stop:
+        with pytest.raises(CommandError, match=r"(is not valid YAML|is not a mapping|names no command)") as stop:
             getattr(broken, asked)
         assert "\n" not in str(stop.value) and f"{where} " in str(stop.value)
 

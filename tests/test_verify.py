@@ -13,7 +13,7 @@ from fake_github import FakeGitHub
 from fake_server import BOT_TOKEN, make_repository
 from gitops import github
 from gitops.release.verify import verify
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from laptop import Laptop
 from released import IMAGE
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_checked_is_not_called_good(project: Laptop, capsys: Prin
     assert printed.endswith("Every link holds that could be checked; not checked: image.\n")
 
     def unreachable(_: str) -> Mapping[str, str]:
-        raise Stop("the registry can't be reached")
+        raise CommandError("the registry can't be reached")
 
     assert verify("1.0.0", None, unreachable) == 0
     assert "– image: not checked: the registry can't be reached\n" in capsys.readouterr().out
@@ -270,10 +270,10 @@ def test_the_files_come_from_github(project: Laptop, hub: FakeGitHub, capsys: Pr
 def test_an_unknown_version_is_one_sentence(project: Laptop) -> None:
     for version in ("2.0.0", "--help", "../x", "$(id)"):
         with pytest.raises(
-            Stop, match=re.escape(f"there is no release {version!r} of churn-model: the last one is 1.0.0")
+            CommandError, match=re.escape(f"there is no release {version!r} of churn-model: the last one is 1.0.0")
         ):
             verify(version, None)
-    with pytest.raises(Stop, match="there is no folder nowhere"):
+    with pytest.raises(CommandError, match="there is no folder nowhere"):
         verify("1.0.0", Path("nowhere"))
 
 

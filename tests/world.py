@@ -121,7 +121,11 @@ class World:
         self.git("fetch", "--quiet", "--prune", "origin")
         base, head = self.git("rev-parse", "origin/main"), self.git("rev-parse", f"origin/{branch}")
         self.git("switch", "--quiet", "--detach", base)
-        self.git("merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", head)
+        # the same branches make the same commit in each world, and so the same image
+        when = {"GIT_COMMITTER_DATE": self.git("show", "--no-patch", "--format=%cI", head)}
+        when |= {"GIT_AUTHOR_DATE": when["GIT_COMMITTER_DATE"]}
+        merge = ("merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", head)
+        run("git", *merge, cwd=self.clone, env=self.env | when)
         return base, head, self.git("rev-parse", "HEAD")
 
     def act(self, event: Event, workflow: str, timeout: float = 600) -> Run:

@@ -175,7 +175,7 @@ def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch
         await asyncio.sleep(9)
         raise AssertionError
 
-    monkeypatch.setattr(route, "PATIENCE", 0.01)
+    monkeypatch.setattr(route, "BODY_SECONDS", 0.01)
     sent: list[Any] = []
 
     async def send(message: Message) -> None:

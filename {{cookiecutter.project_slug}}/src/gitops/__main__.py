@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gitops.environments.branches import ENVIRONMENTS
 from gitops.git import check_tree
-from gitops.shell import Stop, output, say
+from gitops.shell import CommandError, output, say
 
 REVIEW = Path("review/review.json")
 
@@ -22,8 +22,8 @@ def main() -> None:
             if command in ON_THE_TREE:
                 check_tree()
             code = command(arguments)
-        except Stop as stop:
-            say_error(str(stop))
+        except CommandError as error:
+            say_error(str(error))
             code = 2
         sys.exit(code)
 

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from gitops.document import clean
 from gitops.project import MODULE, Project
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from gitops.validation import Strict, check
 
 FORMAT = 1
@@ -91,11 +91,13 @@ def load(project: Project, root: Path = Path()) -> Description:
     """Read the description of the model in a working tree, by default the current one.
 
     Raises:
-        Stop: there is none, or it has not the form that this version of the factory knows.
+        CommandError: there is none, or it has not the form that this version of the factory knows.
     """
     path = root / project.description
     if not path.is_file():
-        raise Stop(f"there is no {project.description}, which describes the model: `uv run dvc repro` writes it")
+        raise CommandError(
+            f"there is no {project.description}, which describes the model: `uv run dvc repro` writes it"
+        )
     return read(path.read_text(errors="replace"), project.description)
 
 
@@ -103,18 +105,18 @@ def read(text: str, file: str) -> Description:
     """Parse a description; `file` is its name, for the sentences.
 
     Raises:
-        Stop: it has not the form that this version of the factory knows.
+        CommandError: it has not the form that this version of the factory knows.
     """
     if len(text) > SIZE_LIMIT:
-        raise Stop(f"{file} is larger than {SIZE_LIMIT:,} characters, and a description is small{MADE}")
+        raise CommandError(f"{file} is larger than {SIZE_LIMIT:,} characters, and a description is small{MADE}")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        raise Stop(f"{file} is not JSON: `uv run dvc repro` writes it") from None
+        raise CommandError(f"{file} is not JSON: `uv run dvc repro` writes it") from None
     version = content.get("format") if isinstance(content, dict) else FORMAT
     if version is not None and version != FORMAT:
         cure = "update the factory, if the file is newer, or let the stage that writes it write that one"
-        raise Stop(f"{file} has the format {clean(version)!r:.40}, and this factory reads {FORMAT}: {cure}")
+        raise CommandError(f"{file} has the format {clean(version)!r:.40}, and this factory reads {FORMAT}: {cure}")
     return check(Description, text, file, lacking=MADE, json=True)
 
 

@@ -1,7 +1,7 @@
 """The first `dvc` in a clone: the data remote is mounted, and the data brought, before DVC looks for them.
 
-DVC has no setting and no extension for this, and says only that files are missing. `startup/~gitops.pth`, which is installed
-with the project (`[tool.uv.build-backend]`), calls it at the start of the command `dvc` and of no other.
+DVC has no setting and no extension for this, and says only that files are missing. `startup/~gitops.pth`, which is
+installed with the project (`[tool.uv.build-backend]`), calls it at the start of the command `dvc` and of no other.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from gitops import store
 from gitops.git import has_origin
-from gitops.shell import Stop, dvc, say, stream
+from gitops.shell import CommandError, dvc, say, stream
 
 READS_DATA = ("checkout", "exp", "repro")
 READS_REMOTE = ("data", "fetch", "pull", "push", "status")
 
 
 def bring(words: Sequence[str]) -> None:
-    """Mount the Git store for `dvc WORDS` where it is not yet, and bring the data for a command that needs them here."""
+    """Mount the Git store for `dvc WORDS` where it is not yet; bring the data too for a command that reads them."""
     command = next((word for word in words if not word.startswith("-")), "")
     if command not in (*READS_DATA, *READS_REMOTE) or not Path(".dvc/config").is_file():
         return
@@ -27,5 +27,5 @@ def bring(words: Sequence[str]) -> None:
         store.pull()
         if command in READS_DATA and store.holds_files():
             stream(*dvc("pull", "--quiet"))
-    except Stop as stop:
-        say(f"note: {stop}", error=True)  # what is missing then, DVC says
+    except CommandError as error:
+        say(f"note: {error}", error=True)  # what is missing then, DVC says

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 BUDGETS = ("training_seconds", "model_mb", "p95_ms", "memory_mb", "image_mb")
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -97,12 +97,12 @@ def read(text: str | None) -> Gates:
     """Parse gates.yaml.
 
     Raises:
-        Stop: it is not YAML, or a key or value is none that we know; the sentence says where.
+        CommandError: it is not YAML, or a key or value is none that we know; the sentence says where.
     """
     try:
         content = yaml.safe_load(text or "")
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a day like 2027-02-31
-        raise Stop(f"gates.yaml is not valid YAML: {' '.join(str(error).split())}") from None
+        raise CommandError(f"gates.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     return check(content)
 
 
@@ -110,14 +110,14 @@ def check(content: Any) -> Gates:
     """Check the parsed content of gates.yaml and complete it with the defaults.
 
     Raises:
-        Stop: a key or value is none that we know; the sentence says where.
+        CommandError: a key or value is none that we know; the sentence says where.
     """
     if not isinstance(content, dict):
-        raise Stop("gates.yaml must be a mapping with `metrics:`")
+        raise CommandError("gates.yaml must be a mapping with `metrics:`")
     try:
         return Gates.model_validate(content)
     except ValidationError as invalid:
-        raise Stop(f"gates.yaml: {_sentence(invalid.errors()[0])}") from None
+        raise CommandError(f"gates.yaml: {_sentence(invalid.errors()[0])}") from None
 
 
 def _sentence(error: ErrorDetails) -> str:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from gitops.shell import Stop, attempt, run
+from gitops.shell import CommandError, attempt, run
 
 MERGED = ("*.yaml", "*.yml", "*.json", "*.toml", "*.lock", "*.dvc")  # what a left-over mark of a merge makes unreadable
 
@@ -29,21 +29,23 @@ def check_tree() -> None:
     """Check that this folder is the root of a repository in which no merge is open.
 
     Raises:
-        Stop: it is not, and so nothing that is read here would be what a commit holds.
+        CommandError: it is not, and so nothing that is read here would be what a commit holds.
     """
     found = attempt("git", "rev-parse", "--show-toplevel")
     if found.returncode:
-        raise Stop("this is no Git repository: run this from the root of the model repository, or `git init` it")
+        raise CommandError(
+            "this is no Git repository: run this from the root of the model repository, or `git init` it"
+        )
     top = Path(found.stdout.removesuffix("\n"))
     if not top.samefile(Path.cwd()):
         ours = Path("pyproject.toml").exists() and Path(".dvc").is_dir()
         cure = "move it out, where it is a repository of its own" if ours else "run this from there"
-        raise Stop(f"this is a folder of the repository {top}, and not its root: {cure}")
+        raise CommandError(f"this is a folder of the repository {top}, and not its root: {cure}")
     marked = attempt("git", "grep", "--files-with-matches", "-z", "-E", "^(<{7}|>{7}) ", "--", *MERGED)
     names = {*paths("diff", "--name-only", "--diff-filter=U"), *filter(None, marked.stdout.split("\0"))}
     if names:
         locked = "; dvc.lock itself needs no editing: `git checkout --ours dvc.lock`" if "dvc.lock" in names else ""
-        raise Stop(
+        raise CommandError(
             f"two branches changed {', '.join(sorted(names))}, and the merge is not finished: resolve it{locked}, then "
             "`uv run dvc repro` and `git add --all`"
         )
@@ -93,15 +95,15 @@ def show_many(objects: Sequence[str]) -> list[str | None]:
     Line ends are as Python reads text files; bytes that are not UTF-8 are kept as surrogates.
 
     Raises:
-        Stop: this is not a repository, or a name has a line end in it.
+        CommandError: this is not a repository, or a name has a line end in it.
     """
     if odd := [name for name in objects if "\n" in name]:
-        raise Stop(f"{odd[0]!r} can't be the path of a file here: it has a line end")
+        raise CommandError(f"{odd[0]!r} can't be the path of a file here: it has a line end")
     done = subprocess.run(
         ("git", "cat-file", "--batch"), input="".join(f"{name}\n" for name in objects).encode(), capture_output=True
     )
     if done.returncode:
-        raise Stop(f"`git cat-file` failed ({done.returncode}): {done.stderr.decode(errors='replace').strip()}")
+        raise CommandError(f"`git cat-file` failed ({done.returncode}): {done.stderr.decode(errors='replace').strip()}")
     texts: list[str | None] = []
     rest = done.stdout
     for _ in objects:

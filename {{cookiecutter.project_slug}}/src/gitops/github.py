@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 PAGE = 100  # entries; the most that GitHub gives
 
@@ -19,7 +19,7 @@ HINTS = {
 }
 
 
-class Refused(Stop):
+class Refused(CommandError):
     """GitHub said no; `status` is its HTTP code (0: it could not be reached)."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -77,7 +77,7 @@ def content(path: str, revision: str) -> str | None:
 
 def _request(method: str, path: str, data: bytes | None, headers: dict[str, str]) -> urllib.request.Request:
     if not available():
-        raise Stop("GITHUB_TOKEN and GITHUB_REPOSITORY (OWNER/NAME) are not both set: this talks to GitHub")
+        raise CommandError("GITHUB_TOKEN and GITHUB_REPOSITORY (OWNER/NAME) are not both set: this talks to GitHub")
     api = os.environ.get("GITHUB_API_URL", "https://api.github.com")
     url = path if path.startswith("http") else f"{api}/repos/{os.environ['GITHUB_REPOSITORY']}{path}"
     ours = {"User-Agent": "gitops", "X-GitHub-Api-Version": "2022-11-28"}

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from gitops import description
 from gitops.description import Description, Target
 from gitops.project import Project
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from gitops.validation import Strict, check
 
 LIMIT = 300  # characters of one text
@@ -69,20 +69,20 @@ def load(model: Description) -> Goal[Words] | Goal[ClassifierWords]:
     """Read goal.yaml of the project in the current folder, and see that it speaks about this model.
 
     Raises:
-        Stop: the file is missing, or is not about this model.
+        CommandError: the file is missing, or is not about this model.
     """
     path = Path("goal.yaml")
     if not path.exists():
-        raise Stop("there is no goal.yaml here, and the model card needs it: compare with the template's")
+        raise CommandError("there is no goal.yaml here, and the model card needs it: compare with the template's")
     return read(path.read_text(errors="replace"), model.target)
 
 
-def doubts(project: Project) -> list[str]:
+def problems(project: Project) -> list[str]:
     """Return what is wrong with the description of the model or with goal.yaml, as a list of at most one sentence."""
     try:
         load(description.load(project))
-    except Stop as stop:
-        return [str(stop)]
+    except CommandError as error:
+        return [str(error)]
     return []
 
 
@@ -90,15 +90,16 @@ def read(text: str, target: Target) -> Goal[Words] | Goal[ClassifierWords]:
     """Parse goal.yaml for a model with this target.
 
     Raises:
-        Stop: it is not YAML, a key is missing or unknown, a value is of another kind, or it is about another target.
+        CommandError: it is not YAML, a key is missing or unknown, a value is of another kind, or it is about another
+            target.
     """
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a day like 2027-02-31
-        raise Stop(f"goal.yaml is not valid YAML: {' '.join(str(error).split())}") from None
+        raise CommandError(f"goal.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     about = raw.get("target") if isinstance(raw, dict) else None
     if isinstance(about, str) and about != target.name:
-        raise Stop(
+        raise CommandError(
             f"goal.yaml is about {about[:LIMIT]!r} and the model predicts {target.name!r}: say in goal.yaml what this "
             "model is for"
         )

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 INTERPRETER = re.compile(r"python(\d(\.\d+)?)?(\.exe)?")
 OPERATORS = set("();<>|&\n")
@@ -44,14 +44,14 @@ def closure(module: str, root: Path) -> list[str]:
         sorted POSIX paths relative to `root`.
 
     Raises:
-        Stop: the project has no such module, or a file is not valid Python.
+        CommandError: the project has no such module, or a file is not valid Python.
     """
     root = root.resolve()
     roots = (root, root / "src")
     name = module.partition(":")[0]
     found = list(_files(name, roots))
     if not any(_is(path, name) for path in found):
-        raise Stop(f"there is no module {name} in this project (looked for in src/ and in the project's root)")
+        raise CommandError(f"there is no module {name} in this project (looked for in src/ and in the project's root)")
     return _names(_follow(found, roots), root)
 
 
@@ -71,7 +71,7 @@ def of_command(command: str, root: Path, folder: Path, scripts: Mapping[str, str
         sorted POSIX paths relative to `root`.
 
     Raises:
-        Stop: a file is not valid Python.
+        CommandError: a file is not valid Python.
     """
     root, folder = root.resolve(), folder.resolve()
     found: set[Path] = set()
@@ -254,7 +254,7 @@ def _tree(path: Path) -> ast.Module:
         return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise Stop(f"{path.name} is not valid Python{line}: {getattr(error, 'msg', error)}") from None
+        raise CommandError(f"{path.name} is not valid Python{line}: {getattr(error, 'msg', error)}") from None
 
 
 def _names(paths: set[Path], root: Path) -> list[str]:

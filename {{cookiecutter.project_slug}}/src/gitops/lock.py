@@ -12,7 +12,7 @@ from typing import Any
 
 from gitops import imports, pipeline, store
 from gitops.pipeline import Pipeline, Stage
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 ABSENT = {"deleted", "not in cache"}  # not pulled yet: says nothing about the lock
 ADVICE = "To mend it: `uv run dvc repro && uv run gitops store push`, then commit dvc.lock and metrics.json."
@@ -24,12 +24,12 @@ def report() -> int:
     """Print the state of the lock with the way out; return the exit code.
 
     Raises:
-        Stop: the lock is stale, or the data remote lacks what it names.
+        CommandError: the lock is stale, or the data remote lacks what it names.
     """
     store.pull()
     read = pipeline.read()
     if reasons := _stale(read) or unpushed():
-        raise Stop("\n  ".join([*reasons, ADVICE]))
+        raise CommandError("\n  ".join([*reasons, ADVICE]))
     say("dvc.lock describes this commit, and the data remote holds all that it names.")
     if other := sorted(other_versions(read)):
         say(f"Here lies another version of {', '.join(other)}: {PULL}.")
@@ -95,8 +95,8 @@ def _undeclared(stage: Stage) -> list[str]:
             name for command in stage.commands for name in imports.of_command(command, root, stage.folder, scripts)
         }
         open_ = imports.undeclared(sorted(found), [dep.path for dep in stage.deps], root)
-    except Stop as stop:
-        return [f"stage {stage.name}: {stop}"]
+    except CommandError as error:
+        return [f"stage {stage.name}: {error}"]
     if not open_:
         return []
     more = f" and {len(open_) - SHOWN} more" if len(open_) > SHOWN else ""
@@ -113,7 +113,7 @@ def _scripts() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as error:
-        raise Stop(f"pyproject.toml is not valid TOML: {error}") from None
+        raise CommandError(f"pyproject.toml is not valid TOML: {error}") from None
     return scripts
 
 

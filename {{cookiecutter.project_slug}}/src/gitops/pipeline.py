@@ -14,7 +14,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from gitops.project import lock_stages
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read() -> Pipeline:
     """Read the working tree.
 
     Raises:
-        Stop: DVC can't read it; the sentence is DVC's.
+        CommandError: DVC can't read it; the sentence is DVC's.
     """
     with _repo() as repo:
         return Pipeline(tuple(_stage(repo, stage) for stage in repo.index.stages), repo.status())
@@ -68,7 +68,7 @@ def not_in_remote() -> list[str]:
     """Return the paths that DVC tracks and the data remote lacks.
 
     Raises:
-        Stop: DVC can't read the working tree, or reach the remote.
+        CommandError: DVC can't read the working tree, or reach the remote.
     """
     with _repo() as repo:
         return sorted(repo.data_status(not_in_remote=True, remote_refresh=True).get("not_in_remote", []))
@@ -80,7 +80,7 @@ def _repo() -> Iterator[Repo]:
         with Repo() as repo:
             yield repo
     except DvcException as error:
-        raise Stop(f"DVC says: {' '.join(str(error).split())}") from None
+        raise CommandError(f"DVC says: {' '.join(str(error).split())}") from None
 
 
 def _stage(repo: Repo, stage: Any) -> Stage:

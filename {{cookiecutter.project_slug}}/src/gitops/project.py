@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, Field
 
-from gitops.shell import Stop
+from gitops.shell import CommandError
 from gitops.validation import Strict, check
 
 MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
@@ -51,15 +51,18 @@ def load(root: Path = Path()) -> Project:
     """Read `[tool.gitops]` of the project in a folder, by default the current one.
 
     Raises:
-        Stop: this is not the root of a model repository, or a setting is missing or another than the contract's.
+        CommandError: this is not the root of a model repository, or a setting is missing or another than the
+            contract's.
     """
     try:
         pyproject = tomllib.loads((root / "pyproject.toml").read_text())
         settings = {"name": pyproject["project"]["name"]} | pyproject["tool"]["gitops"]
     except FileNotFoundError:
-        raise Stop("there is no pyproject.toml here: run this from the root of the model repository") from None
+        raise CommandError("there is no pyproject.toml here: run this from the root of the model repository") from None
     except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
-        raise Stop(f"pyproject.toml has no usable [tool.gitops] ({error}): docs/contract.md describes it") from None
+        raise CommandError(
+            f"pyproject.toml has no usable [tool.gitops] ({error}): docs/contract.md describes it"
+        ) from None
     return check(Project, settings, "pyproject.toml, [tool.gitops]", lacking=": docs/contract.md describes it")
 
 
@@ -73,7 +76,7 @@ def locked(text: str | None) -> dict[str, str]:
     """Return path -> MD5 of everything that a `dvc.lock` (its text) says the stages made.
 
     Raises:
-        Stop: it is no lock of DVC's.
+        CommandError: it is no lock of DVC's.
     """
     return {out["path"]: out.get("md5", "") for stage in lock_stages(text).values() for out in stage.get("outs", [])}
 
@@ -82,10 +85,12 @@ def lock_stages(text: str | None) -> dict[str, Any]:
     """Return stage -> what a `dvc.lock` (its text) says of it.
 
     Raises:
-        Stop: it is no lock of DVC's.
+        CommandError: it is no lock of DVC's.
     """
     try:
         stages: dict[str, Any] = (yaml.safe_load(text or "") or {}).get("stages", {})
     except (yaml.YAMLError, AttributeError):
-        raise Stop("dvc.lock can't be read: `git checkout HEAD dvc.lock` and `uv run dvc repro` make it anew") from None
+        raise CommandError(
+            "dvc.lock can't be read: `git checkout HEAD dvc.lock` and `uv run dvc repro` make it anew"
+        ) from None
     return stages

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 
-class Stop(Exception):
+class CommandError(Exception):
     """What went wrong and what to do about it, in one plain sentence."""
 
 
@@ -56,12 +56,12 @@ def run(*argv: str, cwd: Path | None = None, env: Mapping[str, str] | None = Non
     """Run a command on `text` and return what it printed, without the last line end.
 
     Raises:
-        Stop: it failed; the sentence carries the end of what it said.
+        CommandError: it failed; the sentence carries the end of what it said.
     """
     done = attempt(*argv, cwd=cwd, env=env, text=text)
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
-        raise Stop(f"`{' '.join(argv[:4])}` failed ({done.returncode}): {' '.join(words[-3:])}")
+        raise CommandError(f"`{' '.join(argv[:4])}` failed ({done.returncode}): {' '.join(words[-3:])}")
     return done.stdout.rstrip("\n")
 
 

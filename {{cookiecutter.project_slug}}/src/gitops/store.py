@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gitops.git import git, has_origin, paths, remote_env
 from gitops.project import md5
-from gitops.shell import Stop, attempt, dvc, run, say, stream
+from gitops.shell import CommandError, attempt, dvc, run, say, stream
 
 BRANCH = "dvc-store"
 MOUNT = Path(".dvc/store")
@@ -46,7 +46,7 @@ def bring() -> None:
     In a new project, whose data was never pushed, there is nothing to bring.
 
     Raises:
-        Stop: the data remote lacks a file, or a file here has changes that would be lost.
+        CommandError: the data remote lacks a file, or a file here has changes that would be lost.
     """
     pull()
     if is_git() and not holds_files():
@@ -54,7 +54,7 @@ def bring() -> None:
         return
     say("› dvc pull")
     if stream(*dvc("pull")):
-        raise Stop(
+        raise CommandError(
             "not all that this commit names is here now, the message above says what: whoever trained it has to run "
             "`uv run gitops store push`; what you changed yourself stays as it is"
         )
@@ -89,12 +89,12 @@ def push() -> None:
     """Send this workspace's data, model and predictions to the remote, so that reviewers and the release find them.
 
     Raises:
-        Stop: a file is too large for GitHub, a stored file is damaged, or origin can't be reached.
+        CommandError: a file is too large for GitHub, a stored file is damaged, or origin can't be reached.
     """
     pull()
     say("› dvc push")
     if stream(*dvc("push")):
-        raise Stop("dvc push failed: its message is above")
+        raise CommandError("dvc push failed: its message is above")
     if not is_git():
         return
     git("add", "--all", cwd=MOUNT)
@@ -115,7 +115,9 @@ def push() -> None:
             break
         _merge()
     said = " ".join(done.stderr.split()[-25:])
-    raise Stop(f"could not push {BRANCH} to origin ({said}); nothing is lost: run `uv run gitops store push` again")
+    raise CommandError(
+        f"could not push {BRANCH} to origin ({said}); nothing is lost: run `uv run gitops store push` again"
+    )
 
 
 def _mount() -> None:
@@ -195,7 +197,7 @@ def _check(names: list[str]) -> None:
         path = MOUNT / name
         if path.stat().st_size > GITHUB_LIMIT:
             size = f"{path.stat().st_size / 2**20:.0f} MB"
-            raise Stop(f"{name} has {size} and GitHub takes 100 MB a file: use a bucket as the data remote")
+            raise CommandError(f"{name} has {size} and GitHub takes 100 MB a file: use a bucket as the data remote")
         kind, _, rest = name.partition("/md5/")
         if kind == "files" and md5(path) != rest.replace("/", "").removesuffix(".dir"):
-            raise Stop(f".dvc/store/{name} is damaged (its content is not its hash): delete it and push again")
+            raise CommandError(f".dvc/store/{name} is damaged (its content is not its hash): delete it and push again")

@@ -8,7 +8,7 @@ from typing import Any
 
 from gitops.git import has_origin, remote_env, show
 from gitops.project import Project, locked
-from gitops.shell import Stop, run
+from gitops.shell import CommandError, run
 
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 FIELDS = "%(refname:short)%00%(*objectname)%00%(taggerdate:iso-strict)%00%(contents)"
@@ -60,14 +60,14 @@ def find(project: Project, version: str) -> Release:
     """Return one release.
 
     Raises:
-        Stop: there is none with this version.
+        CommandError: there is none with this version.
     """
     known = releases(project)
     for release in known:
         if release.version == version.removeprefix("v"):
             return release
     last = f"the last one is {known[-1].version}" if known else "nothing was released yet"
-    raise Stop(f"there is no release {version!r} of {project.name}: {last}")
+    raise CommandError(f"there is no release {version!r} of {project.name}: {last}")
 
 
 def facts(project: Project, release: Release) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from gitops.document import clean
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 
 class Strict(BaseModel):
@@ -32,14 +32,14 @@ def check(model: type[Checked], content: Any, file: str, *, lacking: str, json: 
         json: `content` is a text.
 
     Raises:
-        Stop: it has another form; the sentence names the file, the key and what is wrong there.
+        CommandError: it has another form; the sentence names the file, the key and what is wrong there.
     """
     try:
         return model.model_validate_json(content) if json else model.model_validate(content)
     except ValidationError as error:
         found = error.errors(include_url=False)
         first = min(found, key=lambda one: ORDER.index(one["type"]) if one["type"] in ORDER else len(ORDER))
-        raise Stop(f"{file}: {_sentence(model, first, lacking)}") from None
+        raise CommandError(f"{file}: {_sentence(model, first, lacking)}") from None
 
 
 def _sentence(model: type[BaseModel], error: ErrorDetails, lacking: str) -> str:
@@ -54,7 +54,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails, lacking: str) -> str:
     if kind == "value_error":
         return f"{path or 'the file'} {error['ctx']['error']}"
     if kind in ("list_type", "tuple_type", "too_short"):
-        return f"{path} is no list, or an empty one"
+        return f"{path} is no list, or an empty one: write at least one entry, as a list"
     if kind.startswith("date"):
         return f"{path} is {clean(repr(given))}, which is no day like 2027-01-31"
     if kind == "literal_error":

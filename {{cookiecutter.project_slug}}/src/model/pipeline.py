@@ -1,6 +1,6 @@
 """The model, unfitted: the one file to replace with your own. docs/own-model.md has recipes for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from serving.rows.errors import ModelError
 from serving.rows.schema import Schema
 
 Params = dict[str, Any]
+Step = tuple[str, Any, list[str]]
 
 
 def build(schema: Schema, params: Params) -> Pipeline:
@@ -68,11 +69,14 @@ def gradient_boosting(schema: Schema, params: Params) -> Pipeline:
     return make_pipeline(columns(schema, numbers="passthrough"), estimator)
 
 
-def columns(schema: Schema, *, numbers: Any) -> ColumnTransformer:
-    """Return the preprocessing: the step `numbers` for all numeric columns, one-hot encoding for the categories."""
+def columns(schema: Schema, *, numbers: Any, own: Sequence[Step] = ()) -> ColumnTransformer:
+    """Return the preprocessing: the step `numbers` for all numeric columns, one-hot encoding for the categories.
+
+    `own` are further steps: a name, the step, and the names of the columns that it gets, as one data frame.
+    """
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)  # an unseen value is all zeros
     steps = [("numbers", numbers, schema.numbers), ("categories", one_hot, schema.categories)]
-    return ColumnTransformer([step for step in steps if step[2]])
+    return ColumnTransformer([step for step in [*steps, *own] if step[2]])
 
 
 KINDS: dict[str, Callable[[Schema, Params], Pipeline]] = {"linear": linear, "gradient_boosting": gradient_boosting}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitops.git import git, has_origin, identity_env, remote_env, show
-from gitops.shell import Stop, attempt, run
+from gitops.shell import CommandError, attempt, run
 
 ENVIRONMENTS = ("staging", "production")
 
@@ -41,7 +41,7 @@ def fetch() -> None:
     """Bring origin's environments here, where there is an origin.
 
     Raises:
-        Stop: origin can't be reached.
+        CommandError: origin can't be reached.
     """
     if has_origin():
         spec = "+refs/heads/env/*:refs/remotes/origin/env/*"
@@ -84,7 +84,7 @@ def commit(environment: str, parent: State | None, content: str, message: str) -
     A process that is killed before the push leaves nothing: the commit is on no branch yet.
 
     Raises:
-        Stop: the branch may not be pushed, or origin can't be reached.
+        CommandError: the branch may not be pushed, or origin can't be reached.
     """
     parents = ("-p", parent.commit) if parent else ()
     made = run("git", "commit-tree", *parents, "-F", "-", content, text=message, env=identity_env())
@@ -98,7 +98,7 @@ def commit(environment: str, parent: State | None, content: str, message: str) -
         tip = attempt("git", "rev-parse", "--verify", "--quiet", _ref(environment)).stdout.strip()
         if tip == (parent.commit if parent else ""):
             said = " ".join(pushed.stderr.split()[-40:])
-            raise Stop(
+            raise CommandError(
                 f"origin does not take a push to env/{environment} ({said}): nothing was changed; if "
                 "a rule protects the branch, let whoever ran this pass it, and run it again"
             )

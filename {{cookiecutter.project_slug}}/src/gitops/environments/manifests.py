@@ -11,7 +11,7 @@ import yaml
 from gitops import tags
 from gitops.git import git, show
 from gitops.project import Project
-from gitops.shell import Stop, run
+from gitops.shell import CommandError, run
 from gitops.tags import Release
 
 FORMAT = 1  # of release.json
@@ -23,10 +23,11 @@ def render(project: Project, release: Release, environment: str) -> dict[str, st
     """Return file name -> text of all that an environment's branch holds; the same release gives the same bytes.
 
     Raises:
-        Stop: the release made no image, its commit describes no such environment, or Kustomize is missing or fails.
+        CommandError: the release made no image, its commit describes no such environment, or Kustomize is missing or
+            fails.
     """
     if not release.image:
-        raise Stop(
+        raise CommandError(
             f"{release.version} was released without a container image, so there is nothing that a cluster could run"
         )
     with TemporaryDirectory() as folder:
@@ -41,7 +42,7 @@ def _unpack(release: Release, environment: str, folder: Path) -> None:
     """Take `deploy/` as it was released, whatever the working tree holds now."""
     overlay = f"deploy/overlays/{environment}"
     if show(release.commit, f"{overlay}/kustomization.yaml") is None:
-        raise Stop(
+        raise CommandError(
             f"release {release.version} has no {overlay}/kustomization.yaml: add it, and merge that as a new release"
         )
     archive = folder / "deploy.tar"
@@ -73,4 +74,4 @@ def _builder() -> tuple[str, ...]:
         return "kustomize", "build"
     if shutil.which("kubectl"):
         return "kubectl", "kustomize"
-    raise Stop("neither `kustomize` nor `kubectl` is on PATH: install one of them, it renders deploy/")
+    raise CommandError("neither `kustomize` nor `kubectl` is on PATH: install one of them, it renders deploy/")

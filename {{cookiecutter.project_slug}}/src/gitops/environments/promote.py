@@ -7,7 +7,7 @@ from gitops.environments.manifests import render
 from gitops.environments.transition import ATTEMPTS, done, faster, preview, running, trailers
 from gitops.git import git, remote_env
 from gitops.project import Project, load
-from gitops.shell import Stop, attempt, run, say
+from gitops.shell import CommandError, attempt, run, say
 
 
 def promote(environment: str, version: str, *, dry_run: bool = False) -> int:
@@ -67,14 +67,16 @@ def _released(project: Project) -> tags.Release | None:
         if attempt("git", "merge-base", "--is-ancestor", release.commit, "HEAD").returncode == 0:
             return release
     if known:
-        raise Stop(f"HEAD contains no release: switch to main, or name the version (the last is {known[-1].version})")
+        raise CommandError(
+            f"HEAD contains no release: switch to main, or name the version (the last is {known[-1].version})"
+        )
     return None
 
 
 def _in_staging(project: Project) -> tags.Release:
     staging = branches.current("staging")
     if staging is None:
-        raise Stop(
+        raise CommandError(
             "staging runs nothing yet, and production gets what staging runs: `uv run gitops promote staging` first"
         )
     return _named(project, "production", staging.version)
@@ -84,7 +86,7 @@ def _named(project: Project, environment: str, version: str) -> tags.Release:
     """Return a release; production takes only what staging ran, image and all, or what it ran before itself."""
     release = tags.find(project, version)
     if environment == "production" and not any(_ran(place, release) for place in branches.ENVIRONMENTS):
-        raise Stop(
+        raise CommandError(
             f"staging never ran {release.version} with the image that its tag names, so production does not get it: "
             f"`uv run gitops promote staging {release.version}`, look at it, and promote it then"
         )

@@ -4,7 +4,7 @@ from gitops.environments import branches
 from gitops.environments.branches import State
 from gitops.environments.transition import ATTEMPTS, done, faster, preview, running, trailers
 from gitops.project import Project, load
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 
 def rollback(environment: str, version: str, *, dry_run: bool = False) -> int:
@@ -14,7 +14,7 @@ def rollback(environment: str, version: str, *, dry_run: bool = False) -> int:
         branches.fetch()
         now = branches.current(environment)
         if now is None:
-            raise Stop(f"{environment} never ran anything, so there is nothing to go back to")
+            raise CommandError(f"{environment} never ran anything, so there is nothing to go back to")
         target = _earlier(environment, version, now)
         if target.tree == now.tree:
             say(f"Nothing to do: {environment} runs {target.version}.")
@@ -49,7 +49,7 @@ def _earlier(environment: str, version: str, now: State) -> State:
     if not version:
         if target := previous(environment):
             return target
-        raise Stop(
+        raise CommandError(
             f"{environment} ran nothing before {now.version}: name a version that it ran, or promote another one"
         )
     states = list(branches.history(environment))
@@ -57,7 +57,7 @@ def _earlier(environment: str, version: str, now: State) -> State:
         if state.version == version.removeprefix("v"):
             return state
     ran = ", ".join(dict.fromkeys(state.version for state in states if state.version))
-    raise Stop(f"{environment} never ran {version!r}, only {ran}: a release that is new to it is promoted")
+    raise CommandError(f"{environment} never ran {version!r}, only {ran}: a release that is new to it is promoted")
 
 
 def _message(project: Project, target: State, environment: str, now: State) -> str:

@@ -8,7 +8,7 @@ from gitops import tags
 from gitops.environments import branches
 from gitops.environments.branches import ENVIRONMENTS, State
 from gitops.project import load
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 HEAD = ("environment", "version", "since", "image", "metrics", "reason")
 METRICS = 2  # columns are few; the first ones of metrics.json are what the model is judged by
@@ -21,9 +21,9 @@ def status(*, as_json: bool = False) -> int:
     try:
         tags.fetch()
         branches.fetch()
-    except Stop as stop:
+    except CommandError as error:
         if not as_json:
-            say(f"As of the last time that origin could be reached ({stop}):")
+            say(f"As of the last time that origin could be reached ({error}):")
     states = {name: branches.current(name) for name in ENVIRONMENTS}
     known = tags.releases(project)
     waiting = {name: [one for one in known if one.order > _order(state)] for name, state in states.items()}

@@ -8,15 +8,15 @@ import yaml
 
 from gitops.environments.branches import State
 from gitops.git import has_origin
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 RUN = ("SERVER_URL", "REPOSITORY", "RUN_ID", "ACTOR")
 ATTEMPTS = 5  # pushes that lose the race to somebody else's before we give up
 
 
-def faster(environment: str) -> Stop:
+def faster(environment: str) -> CommandError:
     """Return what to raise when others keep changing the branch."""
-    return Stop(
+    return CommandError(
         f"somebody else changed env/{environment} meanwhile: look at `uv run gitops status`, and run this again if it "
         "is still wanted"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops import github
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 from gitops.tags import Release
 
 SUMS = "SHA256SUMS"
@@ -17,11 +17,11 @@ def find(release: Release, folder: Path | None, temporary: Path) -> Path | None:
     """Return the folder with the release's files: the one named, GitHub's (downloaded), dist/, or None.
 
     Raises:
-        Stop: the folder that was named is none, or GitHub can't be asked.
+        CommandError: the folder that was named is none, or GitHub can't be asked.
     """
     if folder:
         if not folder.is_dir():
-            raise Stop(f"there is no folder {folder}: --from names the one with the release's files")
+            raise CommandError(f"there is no folder {folder}: --from names the one with the release's files")
         return folder
     if github.available():
         entries = [entry for entry in github.pages("/releases") if entry["tag_name"] == release.tag]

@@ -13,7 +13,7 @@ import yaml
 from gitops import description, imports
 from gitops.git import paths
 from gitops.project import Project, locked, md5
-from gitops.shell import Stop, run
+from gitops.shell import CommandError, run
 
 MANIFESTS = ("deploy", ":!deploy/argocd.yaml", ":!deploy/flux.yaml")  # those two are applied once, by hand
 EXPORT = (
@@ -35,7 +35,8 @@ def contents(project: Project, root: Path = Path()) -> list[str]:
     That is what `[tool.gitops.bento]` names, and the code which the service, the probe and the model file import.
 
     Raises:
-        Stop: the description of the model can't be read, or it or pyproject.toml names a module that is not in `src/`.
+        CommandError: the description of the model can't be read, or it or pyproject.toml names a module that is not in
+            `src/`.
     """
     service, probe = project.bento.service.partition(":")[0], project.probe.split()[2]
     modules = (service, probe, *description.load(project, root).model.code)
@@ -59,7 +60,7 @@ def build(project: Project, version: str, labels: dict[str, str], out: Path) -> 
     data, DVC's cache), asks no `.gitignore`, and does not mind that a named file is missing.
 
     Raises:
-        Stop: a file is missing, the model is not the locked one, or the Bento holds other files than it should.
+        CommandError: a file is missing, the model is not the locked one, or the Bento holds other files than it should.
     """
     target = out / f"{project.name}-{version}.bento"
     with TemporaryDirectory() as folder:
@@ -87,12 +88,14 @@ def lay_out(project: Project, folder: Path) -> list[str]:
     """Copy what a release holds into a folder, where the service runs from, and return the paths in it.
 
     Raises:
-        Stop: a file is missing, or the model is not the locked one.
+        CommandError: a file is missing, or the model is not the locked one.
     """
     names = contents(project)
     _present(names)
     if md5(Path(project.model)) != locked(Path("dvc.lock").read_text()).get(project.model):
-        raise Stop(f"{project.model} is not the model that dvc.lock names: `uv run gitops store pull` brings it")
+        raise CommandError(
+            f"{project.model} is not the model that dvc.lock names: `uv run gitops store pull` brings it"
+        )
     for name in names:
         target = folder / inside(name)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +105,9 @@ def lay_out(project: Project, folder: Path) -> list[str]:
 
 def _present(names: Iterable[str]) -> None:
     if missing := [name for name in names if not Path(name).is_file()]:
-        raise Stop(f"{missing[0]} is missing, and a release needs it: `git status` and `uv run dvc status` say more")
+        raise CommandError(
+            f"{missing[0]} is missing, and a release needs it: `git status` and `uv run dvc status` say more"
+        )
 
 
 def inside(name: str) -> str:
@@ -125,4 +130,4 @@ def _assert_files(names: list[str], source: Path) -> None:
     found = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     expected = {*names, "bentofile.yaml"}  # BentoML keeps the recipe
     if found != expected:
-        raise Stop(f"the Bento does not hold what it should: {', '.join(sorted(found ^ expected)[:5])}")
+        raise CommandError(f"the Bento does not hold what it should: {', '.join(sorted(found ^ expected)[:5])}")

@@ -19,7 +19,7 @@ from gitops.project import Project, load
 from gitops.prose import prose
 from gitops.release import card_parts, quality
 from gitops.review import judge
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 
 def card(project: Project, version: str, commit: str, warnings: Sequence[str] = ()) -> str:
@@ -32,7 +32,7 @@ def card(project: Project, version: str, commit: str, warnings: Sequence[str] = 
         warnings: what the review said of this model.
 
     Raises:
-        Stop: a file is missing, is not what dvc.lock names, or goal.yaml is not about this model.
+        CommandError: a file is missing, is not what dvc.lock names, or goal.yaml is not about this model.
     """
     model = description.load(project)
     aim = goal.load(model)
@@ -67,7 +67,7 @@ def show(out: Path | None) -> int:
 
 def _text(name: str) -> str:
     if not Path(name).exists():
-        raise Stop(f"there is no {name} here, and the model card needs it")
+        raise CommandError(f"there is no {name} here, and the model card needs it")
     return Path(name).read_text()
 
 

@@ -13,7 +13,7 @@ from gitops.project import Project, locked, md5
 from gitops.prose import prose
 from gitops.review import drift
 from gitops.review.state import flatten
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 Aim = Goal[Words] | Goal[ClassifierWords]
 MEANING = {
@@ -86,11 +86,13 @@ def data(project: Project, model: Description) -> list[Block]:
     """Return which data there is, with its first and last days, what is predicted, and the table of columns.
 
     Raises:
-        Stop: the data is not here.
+        CommandError: the data is not here.
     """
     path = Path(project.data)
     if not path.exists():
-        raise Stop(f"{path} is not here, and the model card tells about it: `uv run gitops store pull` brings it")
+        raise CommandError(
+            f"{path} is not here, and the model card tells about it: `uv run gitops store pull` brings it"
+        )
     facts: Text = [Untrusted(path), ", version ", Untrusted(md5(path)), f", {path.stat().st_size:,} bytes"]
     dates = [feature.name for feature in model.features if feature.type == "date"]
     try:

@@ -13,7 +13,7 @@ from gitops.git import git, show
 from gitops.project import Project, load, locked, md5
 from gitops.release import assets, sbom
 from gitops.release.bento import contents, inside
-from gitops.shell import Stop, attempt
+from gitops.shell import CommandError, attempt
 from gitops.tags import Release
 
 Inspect = Callable[[str], Mapping[str, str]]
@@ -114,8 +114,8 @@ def _code(project: Project, release: Release, found: Path) -> Link:
             names = contents(load(tree), tree)
         except (OSError, tarfile.TarError):
             return Link("code", False, f"{bento.name} is missing, or no Bento")
-        except Stop as stop:
-            return Link("code", None, f"the commit does not say what a release holds: {stop}")
+        except CommandError as error:
+            return Link("code", None, f"the commit does not say what a release holds: {error}")
         kept = set(locked(show(release.commit, "dvc.lock")))
         source = packed / "src"
         here = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
@@ -155,8 +155,8 @@ def _image(release: Release, inspect: Inspect | None) -> Link:
         return Link("image", None, "there is no registry here to ask")
     try:
         found = inspect(release.image)
-    except Stop as stop:
-        return Link("image", None, str(stop))
+    except CommandError as error:
+        return Link("image", None, str(error))
     wanted = {"digest": release.image.partition("@")[2], "revision": release.commit, "identity": release.identity}
     pairs = {f"{key} of the image": (value, found.get(key)) for key, value in wanted.items()}
     return _compared("image", pairs, f"the registry holds {release.image}")

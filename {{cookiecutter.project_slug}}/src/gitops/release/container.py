@@ -13,9 +13,9 @@ from typing import Any
 
 from gitops.release import registry
 from gitops.release.image import engine
-from gitops.shell import Stop, attempt, run
+from gitops.shell import CommandError, attempt, run
 
-PATIENCE = 60.0  # seconds until a service must be ready
+READY_SECONDS = 60.0  # seconds until a service must be ready
 PORT = "3000"
 HARDENED = "--read-only --tmpfs /tmp --cap-drop all --security-opt no-new-privileges --user 10001 --memory 512m"
 BYTES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -27,7 +27,7 @@ def running(image: str) -> Iterator["Container"]:
     """Run an image on a free port of this machine, and remove the container whatever happens.
 
     Raises:
-        Stop: there is no engine that runs images, or it can't get or start this one.
+        CommandError: there is no engine that runs images, or it can't get or start this one.
     """
     tool = _runner()
     if "@" in image:
@@ -58,7 +58,7 @@ class Container:
         """Send one request and return the JSON of its answer.
 
         Raises:
-            Stop: the answer is not 200, or there is none.
+            CommandError: the answer is not 200, or there is none.
         """
         try:
             self.connection.request(method, path, body and json.dumps(body), self.headers)
@@ -66,9 +66,9 @@ class Container:
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.connection.close()
-            raise Stop(f"the image does not answer {method} {path}: {error}") from None
+            raise CommandError(f"the image does not answer {method} {path}: {error}") from None
         if answer.status != 200:
-            raise Stop(
+            raise CommandError(
                 f"the image answers {answer.status} to {method} {path}: {content.decode(errors='replace')[:300]}"
             )
         return json.loads(content.strip() or b"null")
@@ -77,19 +77,19 @@ class Container:
         """Return the seconds until /readyz answered 200.
 
         Raises:
-            Stop: the service ended, or took more than a minute.
+            CommandError: the service ended, or took more than a minute.
         """
         begun = time.perf_counter()
         while True:
             try:
                 self.ask("GET", "/readyz")
                 return time.perf_counter() - begun
-            except Stop:
+            except CommandError:
                 state = attempt(self.tool, "inspect", "--format", "{{.State.Running}}", self.name).stdout.strip()
-                if state != "true" or time.perf_counter() - begun > PATIENCE:
+                if state != "true" or time.perf_counter() - begun > READY_SECONDS:
                     logs = attempt(self.tool, "logs", self.name)
                     last = (logs.stdout + logs.stderr).strip().rpartition("\n")[2] or "it said nothing"
-                    raise Stop(f"the image does not become ready: {last}") from None
+                    raise CommandError(f"the image does not become ready: {last}") from None
             time.sleep(0.05)
 
     def version(self) -> str:
@@ -104,12 +104,14 @@ class Container:
         """Return the megabytes that the service uses now.
 
         Raises:
-            Stop: the engine does not know, as where it may not read the control groups.
+            CommandError: the engine does not know, as where it may not read the control groups.
         """
         said = run(self.tool, "stats", "--no-stream", "--format", "{{.MemUsage}}", self.name)
         found = re.match(r"([\d.]+)\s*([kKMG]?i?B)", said)  # podman: 161.5MB / 536.9MB; docker: 154MiB / 512MiB
         if not found or not float(found[1]):
-            raise Stop(f"{self.tool} can't tell how much memory the service uses ({said}): does it use control groups?")
+            raise CommandError(
+                f"{self.tool} can't tell how much memory the service uses ({said}): does it use control groups?"
+            )
         return float(found[1]) * BYTES[found[2]] / 1e6
 
 
@@ -117,5 +119,5 @@ def _runner() -> str:
     """Buildah makes images and runs no service; podman, which shares its storage, does."""
     tool = engine()
     if tool == "buildah" and not shutil.which("podman"):
-        raise Stop("the smoke test runs the image, which buildah can't: install podman as well")
+        raise CommandError("the smoke test runs the image, which buildah can't: install podman as well")
     return "podman" if tool == "buildah" else tool

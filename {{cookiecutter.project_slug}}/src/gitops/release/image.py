@@ -11,7 +11,7 @@ import yaml
 
 from gitops.project import Project
 from gitops.release import registry
-from gitops.shell import Stop, attempt
+from gitops.shell import CommandError, attempt
 
 ENGINES = ("podman", "docker", "buildah")
 CONTAINERFILE = Path("deploy/Containerfile")
@@ -24,32 +24,32 @@ def engine() -> str:
     """Return the command that builds images: CONTAINER_ENGINE, else the first on PATH.
 
     Raises:
-        Stop: there is none, or CONTAINER_ENGINE names another program.
+        CommandError: there is none, or CONTAINER_ENGINE names another program.
     """
     named = os.environ.get("CONTAINER_ENGINE", "")
     if named and named not in ENGINES:
-        raise Stop(f"CONTAINER_ENGINE is {named!r}, which is none of {', '.join(ENGINES)}: set one of these")
+        raise CommandError(f"CONTAINER_ENGINE is {named!r}, which is none of {', '.join(ENGINES)}: set one of these")
     for name in [named] if named else ENGINES:
         if shutil.which(name):
             return name
     missing = f"{named} is not on PATH: install {named}" if named else "no container engine is on PATH: install podman"
-    raise Stop(missing)
+    raise CommandError(missing)
 
 
 def repository() -> str:
     """Return where images go, like `ghcr.io/acme/churn-model`, or "" for a team that makes none (IMAGE is `none`).
 
     Raises:
-        Stop: IMAGE names no registry, or carries a tag.
+        CommandError: IMAGE names no registry, or carries a tag.
     """
     name = os.environ.get("IMAGE", "").strip().lower()
     if name in ("", "none"):
         return ""
     host, _, path = name.partition("/")
     if not path or not re.search(r"[.:]|^localhost$", host):
-        raise Stop(f"IMAGE is {name!r} and names no registry: write it like ghcr.io/{name}")
+        raise CommandError(f"IMAGE is {name!r} and names no registry: write it like ghcr.io/{name}")
     if re.search(r"[:@]", path):
-        raise Stop(f"IMAGE is {name!r}, with a tag or digest: leave that off, each release has its own")
+        raise CommandError(f"IMAGE is {name!r}, with a tag or digest: leave that off, each release has its own")
     return name
 
 
@@ -82,7 +82,7 @@ def build(project: Project, bento: Path, version: str, commit: str, identity: st
         tag: a full name like `ghcr.io/acme/churn-model:1.2.0`.
 
     Raises:
-        Stop: the engine failed; it has said why.
+        CommandError: the engine failed; it has said why.
     """
     labels = {
         "org.opencontainers.image.title": project.name,
@@ -110,12 +110,12 @@ def push(tag: str) -> str:
     """Push an image and return `repository@sha256:...`, the digest that the registry then holds.
 
     Raises:
-        Stop: the registry does not answer, refuses, or holds nothing afterwards.
+        CommandError: the registry does not answer, refuses, or holds nothing afterwards.
     """
     name, label = _parts(tag)
     _run(f"{tag} can't be pushed", "push", *_tls(name), tag)
     if (held := registry.manifest(name, label)) is None:
-        raise Stop(f"{tag} was pushed and the registry does not hold it: push it again")
+        raise CommandError(f"{tag} was pushed and the registry does not hold it: push it again")
     return f"{name}@{held.digest}"
 
 
@@ -123,7 +123,7 @@ def inspect(image: str) -> dict[str, str]:
     """Return what the registry says of `repository@sha256:...`: `digest`, `revision` and `identity`; {} without it.
 
     Raises:
-        Stop: the registry does not answer, or refuses.
+        CommandError: the registry does not answer, or refuses.
     """
     name, _, digest = image.partition("@")
     held = registry.manifest(name, digest)
@@ -136,7 +136,7 @@ def retag(image: str, label: str) -> None:
     """Let the tag `label` name an image that the registry holds, given as `repository@sha256:...`.
 
     Raises:
-        Stop: the registry does not answer, refuses, or holds no such image.
+        CommandError: the registry does not answer, refuses, or holds no such image.
     """
     name, _, digest = image.partition("@")
     registry.tag(name, digest, label)
@@ -146,7 +146,7 @@ def _parts(tag: str) -> tuple[str, str]:
     """Split `host:5000/name:label` into the repository and the label."""
     name, colon, label = tag.rpartition(":")
     if not colon or "/" in label or "@" in name:
-        raise Stop(f"{tag} is not a repository with a tag, like ghcr.io/acme/churn-model:1.0.0")
+        raise CommandError(f"{tag} is not a repository with a tag, like ghcr.io/acme/churn-model:1.0.0")
     return name, label
 
 
@@ -177,4 +177,4 @@ def _run(sentence: str, *argv: str, text: str = "") -> None:
     done = attempt(engine(), *argv, text=text)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise Stop(f"{sentence}: {engine()} says {said.removeprefix('Error: ')!r}")
+        raise CommandError(f"{sentence}: {engine()} says {said.removeprefix('Error: ')!r}")

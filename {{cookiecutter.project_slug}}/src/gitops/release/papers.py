@@ -42,7 +42,8 @@ def prepare(project: Project, release: Release, last: Release | None) -> Papers:
         last: the release before, None for the first.
 
     Raises:
-        Stop: a file is missing, is not what dvc.lock names, or goal.yaml or the contract is not about this model.
+        CommandError: a file is missing, is not what dvc.lock names, or goal.yaml or the contract is not about this
+            model.
     """
     model = description.load(project)
     smoke.promised(project, model)
@@ -66,7 +67,7 @@ def write(papers: Papers, image: str, out: Path) -> tuple[str, list[Path]]:
         the GitHub release's text (Markdown), and the files to attach.
 
     Raises:
-        Stop: the tool that lists the image's packages can't read the image.
+        CommandError: the tool that lists the image's packages can't read the image.
     """
     project, release = papers.project, replace(papers.release, image=image)
     out.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from gitops.review.bootstrap import PairedComparison, compare, paired
 from gitops.review.compare import with_segments
 from gitops.review.metrics import Vector, Weights, find
 from gitops.review.record import Comparison
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 WITHIN = (0.5, 0.9)  # shares of the rows whose error a lay reader is told
 
@@ -24,12 +24,12 @@ def table(project: Project, gates: Gates) -> pd.DataFrame:
     """Return `id`, `truth`, `score` and the segment columns of the held-out rows, in their order.
 
     Raises:
-        Stop: a file is not here, or is not the one that dvc.lock names.
+        CommandError: a file is not here, or is not the one that dvc.lock names.
     """
     known = locked(Path("dvc.lock").read_text() if Path("dvc.lock").exists() else None)
     for name in (project.rows, project.predictions, project.metrics, project.description):
         if not Path(name).exists() or md5(Path(name)) != known.get(name):
-            raise Stop(f"{name} is not the one that dvc.lock names: `uv run gitops store pull` brings it")
+            raise CommandError(f"{name} is not the one that dvc.lock names: `uv run gitops store pull` brings it")
     return with_segments(project, pd.read_parquet(project.predictions), gates.segments.columns)
 
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from http.client import HTTPMessage
 from typing import NamedTuple
 
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 KINDS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -46,7 +46,7 @@ def manifest(repository: str, reference: str) -> Manifest | None:
     """Return what a tag or digest names, or None where the registry has no such image.
 
     Raises:
-        Stop: the registry does not answer, or refuses.
+        CommandError: the registry does not answer, or refuses.
     """
     found = _call("GET", repository, f"manifests/{reference}", accept=", ".join(KINDS))
     return found and Manifest(found[0], found[1].get_content_type())
@@ -63,10 +63,10 @@ def tag(repository: str, digest: str, name: str) -> None:
     """Let another tag name a digest that the registry holds; no layer moves.
 
     Raises:
-        Stop: it holds no such digest, does not answer, or refuses.
+        CommandError: it holds no such digest, does not answer, or refuses.
     """
     if (found := manifest(repository, digest)) is None:
-        raise Stop(f"{repository} holds no {digest}: push the image again")
+        raise CommandError(f"{repository} holds no {digest}: push the image again")
     _call("PUT", repository, f"manifests/{name}", found)
 
 
@@ -88,10 +88,10 @@ def _call(
         if error.code == 404:
             return None
         hint = HINTS.get(error.code, "try again later")
-        raise Stop(f"the registry {host} answered {error.code} for {name}: {hint}") from None
+        raise CommandError(f"the registry {host} answered {error.code} for {name}: {hint}") from None
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise Stop(f"the registry {host} does not answer ({reason}): is it up, and is IMAGE right?") from None
+        raise CommandError(f"the registry {host} does not answer ({reason}): is it up, and is IMAGE right?") from None
 
 
 def _send(method: str, url: str, headers: dict[str, str], body: Manifest | None = None) -> tuple[bytes, HTTPMessage]:

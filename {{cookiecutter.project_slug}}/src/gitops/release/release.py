@@ -13,7 +13,7 @@ from gitops.git import has_origin, identity_env, remote_env, show
 from gitops.project import Project, load, locked
 from gitops.release import assets, bento, image, papers, publish, serve_check, smoke
 from gitops.release.plan import Plan, plan_release
-from gitops.shell import Stop, dvc, run, say, stream
+from gitops.shell import CommandError, dvc, run, say, stream
 
 OUT = assets.DIST
 
@@ -50,11 +50,13 @@ def _check_lock() -> None:
     """Two pull requests that crossed merge into a commit which nobody trained: it must not be released."""
     if reasons := lock.stale():
         way_out = f"On a branch from main, as a pull request. {lock.ADVICE}"
-        raise Stop("\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out]))
+        raise CommandError(
+            "\n  ".join(["this commit was never trained as it is, so it is not released:", *reasons, way_out])
+        )
     if reasons := lock.unpushed():
         way_out = "Whoever trained it runs `uv run gitops store push`; then run this again."
         what = "the model of this commit was never pushed, so it is not released:"
-        raise Stop("\n  ".join([what, *reasons, way_out]))
+        raise CommandError("\n  ".join([what, *reasons, way_out]))
 
 
 def _would(project: Project, plan: Plan) -> str:
@@ -71,7 +73,7 @@ def _make(project: Project, plan: Plan) -> None:
     say("› pulling the model that dvc.lock names, and what it is judged by")
     wanted = papers.needed(project)
     if stream(*dvc("pull", *wanted)):
-        raise Stop(f"{', '.join(wanted)} can't be pulled: the message is above")
+        raise CommandError(f"{', '.join(wanted)} can't be pulled: the message is above")
     shutil.rmtree(OUT, ignore_errors=True)
     say("› building the Bento")
     model = locked(_lock())[project.model]

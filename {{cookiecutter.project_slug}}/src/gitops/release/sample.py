@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gitops.description import Description
 from gitops.project import Project
 from gitops.review.claims import SCORE
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 ROWS = 100
 DIGITS = 1e-5  # of a score's size; float32 keeps seven digits, of which a long sum loses one or two
@@ -20,11 +20,13 @@ def records(project: Project, model: Description) -> list[dict[str, Any]]:
     """Return the first held-out rows as JSON values: the id and the features, a missing value as None.
 
     Raises:
-        Stop: the rows lack a column that the description names.
+        CommandError: the rows lack a column that the description names.
     """
     rows = pd.read_parquet(project.rows).head(ROWS)
     if lacking := [name for name in model.fields if name not in rows]:
-        raise Stop(f"{project.rows} has no column {lacking[0]!r}, which {project.description} names: both must agree")
+        raise CommandError(
+            f"{project.rows} has no column {lacking[0]!r}, which {project.description} names: both must agree"
+        )
     rows = rows[model.fields]
     for feature in model.features:
         if feature.type == "date" and pd.api.types.is_datetime64_any_dtype(rows[feature.name]):

@@ -18,7 +18,7 @@ from gitops.git import git
 from gitops.project import Project, locked
 from gitops.release.bento import EXPORT
 from gitops.review.state import flatten, read_metrics
-from gitops.shell import Stop, attempt, run, say
+from gitops.shell import CommandError, attempt, run, say
 from gitops.tags import Release
 
 NAME = "sbom.cdx.json"
@@ -34,7 +34,7 @@ def sbom(project: Project, release: Release) -> str:
     the base image brings, are not in it: see `image_sbom`.
 
     Raises:
-        Stop: uv.lock does not fit pyproject.toml, or a file is missing or none of ours.
+        CommandError: uv.lock does not fit pyproject.toml, or a file is missing or none of ours.
     """
     exported = json.loads(run(*EXPORT, "--format", "cyclonedx1.5"))
     root, model, data = _root(project, release), _model(project, release), _data(project)
@@ -57,7 +57,7 @@ def image_sbom(image: str, out: Path) -> Path | None:
     """Let syft, where it is on PATH, list what lies in the image (`repository@sha256:...`), and return the file.
 
     Raises:
-        Stop: syft can't read the image.
+        CommandError: syft can't read the image.
     """
     if not shutil.which("syft"):
         say("No syft on PATH, so no list of the base image's packages; the locked packages are in " + NAME)
@@ -65,7 +65,7 @@ def image_sbom(image: str, out: Path) -> Path | None:
     target = out / IMAGE_NAME
     done = attempt("syft", f"registry:{image}", "--quiet", "--output", f"cyclonedx-json={target}")
     if done.returncode:
-        raise Stop(f"syft can't list what lies in {image}: {' '.join(done.stderr.split())[-300:]}")
+        raise CommandError(f"syft can't list what lies in {image}: {' '.join(done.stderr.split())[-300:]}")
     return target
 
 
@@ -96,7 +96,7 @@ def _model(project: Project, release: Release) -> Component:
     md5 = locked(Path("dvc.lock").read_text())[project.model]
     metrics = read_metrics(Path(project.metrics).read_text(errors="replace"))
     if metrics is None:
-        raise Stop(f"{project.metrics} is not a small JSON object of numbers: `uv run dvc repro` writes it")
+        raise CommandError(f"{project.metrics} is not a small JSON object of numbers: `uv run dvc repro` writes it")
     described = description.load(project)
     facts = {"kind": described.model.kind, "file_format": described.model.file_format}
     return {

@@ -16,7 +16,7 @@ from gitops.document import clean
 from gitops.git import git, show
 from gitops.project import Project, locked, md5
 from gitops.release import bento
-from gitops.shell import Stop, attempt, dvc, say, stream
+from gitops.shell import CommandError, attempt, dvc, say, stream
 
 ENVIRONMENT = Path(".venv-serve")  # kept: a second check finds it ready
 SYNC = ("uv", "sync", "--locked", "--quiet", "--only-group", "serve", "--no-install-project")
@@ -34,8 +34,8 @@ def faults(project: Project, base: str) -> list[str]:
             return []
         _bring(project)
         check(project)
-    except Stop as stop:
-        return [str(stop)]
+    except CommandError as error:
+        return [str(error)]
     return []
 
 
@@ -45,21 +45,21 @@ def check(project: Project) -> None:
     The model file, the rows and the predictions are here, as dvc.lock names them.
 
     Raises:
-        Stop: the environment can't be made, the probe fails, or its scores are others than the reviewed ones.
+        CommandError: the environment can't be made, the probe fails, or its scores are others than the reviewed ones.
     """
     from gitops.release import sample  # pandas: slow to import, and most pull requests change no model
 
     say("› opening the model with the `serve` group alone")
     scores = _probe(project, sample.records(project, description.load(project)))
     if wrong := sample.differences(project, "the service's code with the `serve` group alone", scores):
-        raise Stop(f"{wrong}: callers would get other scores than the review saw")
+        raise CommandError(f"{wrong}: callers would get other scores than the review saw")
 
 
 def _probe(project: Project, records: list[dict[str, Any]]) -> Any:
     """Return what the probe command leaves for these records, where there is nothing but what a service has.
 
     Raises:
-        Stop: it fails, or leaves no JSON.
+        CommandError: it fails, or leaves no JSON.
     """
     with TemporaryDirectory() as folder:
         release, rows, scores = Path(folder, "release"), Path(folder, "records.json"), Path(folder, "scores.json")
@@ -72,11 +72,13 @@ def _probe(project: Project, records: list[dict[str, Any]]) -> Any:
         if done.returncode:
             say(done.stderr.rstrip())
             cure = "add what it lacks to that group, or to the files of [tool.gitops.bento]"
-            raise Stop(f"the `serve` group alone can't serve the model: {_last_line(done.stderr)!r}: {cure}")
+            raise CommandError(f"the `serve` group alone can't serve the model: {_last_line(done.stderr)!r}: {cure}")
         try:
             return json.loads(scores.read_text())
         except (OSError, ValueError):
-            raise Stop(f"`{project.probe}` leaves no JSON list of scores where docs/contract.md asks for it") from None
+            raise CommandError(
+                f"`{project.probe}` leaves no JSON list of scores where docs/contract.md asks for it"
+            ) from None
 
 
 def _last_line(said: str) -> str:
@@ -97,13 +99,13 @@ def _bring(project: Project) -> None:
     """Pull what the check needs, where it is not here already.
 
     Raises:
-        Stop: the data remote lacks it.
+        CommandError: the data remote lacks it.
     """
     known = locked(Path("dvc.lock").read_text() if Path("dvc.lock").exists() else None)
     wanted = (project.model, project.rows, project.predictions)
     far = [name for name in wanted if not Path(name).is_file() or md5(Path(name)) != known.get(name)]
     if far and stream(*dvc("pull", *far)):
-        raise Stop(f"{', '.join(far)} can't be pulled, so nobody knows whether the model can be served")
+        raise CommandError(f"{', '.join(far)} can't be pulled, so nobody knows whether the model can be served")
 
 
 def _environment() -> Path:
@@ -112,5 +114,5 @@ def _environment() -> Path:
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = attempt(*SYNC, env=env | {"UV_PROJECT_ENVIRONMENT": str(path)})
     if done.returncode:
-        raise Stop(f"the `serve` group can't be installed alone: uv says {_last_line(done.stderr)!r}")
+        raise CommandError(f"the `serve` group can't be installed alone: uv says {_last_line(done.stderr)!r}")
     return path

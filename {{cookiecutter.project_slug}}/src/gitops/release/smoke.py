@@ -14,7 +14,7 @@ from gitops.git import git
 from gitops.project import Project, load
 from gitops.release import bento, image, sample
 from gitops.release.container import Container, running
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 REQUESTS = 200
 BUDGETS = {"p95_ms": "p95_ms", "memory_mb": "memory_mb", "image_mb": "size_mb"}
@@ -33,7 +33,8 @@ def smoke(project: Project, reference: str, budgets: dict[str, float]) -> dict[s
         predictions, one after the other; `size_mb` of the unpacked image.
 
     Raises:
-        Stop: it does not start, or its version, contract or scores are others than promised, or it exceeds a budget.
+        CommandError: it does not start, or its version, contract or scores are others than promised, or it exceeds a
+            budget.
     """
     model = description.load(project)
     contract, records = promised(project, model), sample.records(project, model)
@@ -68,16 +69,16 @@ def promised(project: Project, model: Description) -> dict[str, Any]:
     """Return the contract with the callers, an OpenAPI document.
 
     Raises:
-        Stop: it is missing, is no such document, or has another path than the description.
+        CommandError: it is missing, is no such document, or has another path than the description.
     """
     try:
         contract: dict[str, Any] = json.loads(Path(project.contract).read_text())
         paths = list(contract["paths"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise Stop(f"{project.contract} is missing or no OpenAPI document, and callers rely on it") from None
+        raise CommandError(f"{project.contract} is missing or no OpenAPI document, and callers rely on it") from None
     if model.service.path not in paths:
         at = f"{project.description} says that the service answers at {model.service.path}"
-        raise Stop(f"{at}, and {project.contract} has no such path: both must agree")
+        raise CommandError(f"{at}, and {project.contract} has no such path: both must agree")
     return contract
 
 
@@ -85,18 +86,22 @@ def _assert_contract(project: Project, contract: dict[str, Any], served: dict[st
     """What was committed is served, to the letter."""
     for part in sorted(contract.keys() | served.keys()):
         if contract.get(part) != served.get(part):
-            raise Stop(f"the image serves other `{part}` than {project.contract} promises: write that file anew")
+            raise CommandError(
+                f"the image serves other `{part}` than {project.contract} promises: write that file anew"
+            )
 
 
 def _assert_answer(project: Project, names: Service, answer: dict[str, Any], version: str) -> None:
     try:
         told, scores = answer[names.version], [row[names.score] for row in answer[names.predictions]]
     except (KeyError, TypeError):
-        raise Stop(f"the image's answer has not the names that {project.description} gives under `service`") from None
+        raise CommandError(
+            f"the image's answer has not the names that {project.description} gives under `service`"
+        ) from None
     if told != version:
-        raise Stop(f"the image is labelled {version} and answers as {told}: build it again")
+        raise CommandError(f"the image is labelled {version} and answers as {told}: build it again")
     if wrong := sample.differences(project, "the image", scores):
-        raise Stop(f"{wrong}: it holds another model or code")
+        raise CommandError(f"{wrong}: it holds another model or code")
 
 
 def _p95(service: Container, names: Service, records: list[dict[str, Any]]) -> float:
@@ -112,4 +117,6 @@ def _p95(service: Container, names: Service, records: list[dict[str, Any]]) -> f
 def _assert_budgets(facts: dict[str, float], budgets: dict[str, float]) -> None:
     for budget, fact in BUDGETS.items():
         if facts[fact] > budgets.get(budget, np.inf):
-            raise Stop(f"the image exceeds the budget {budget} of gates.yaml: {facts[fact]:g} > {budgets[budget]:g}")
+            raise CommandError(
+                f"the image exceeds the budget {budget} of gates.yaml: {facts[fact]:g} > {budgets[budget]:g}"
+            )

@@ -8,7 +8,7 @@ from gitops.git import has_origin, remote_env
 from gitops.project import Project, load
 from gitops.release import assets
 from gitops.release.chain import Inspect, Link, chain
-from gitops.shell import Stop, attempt, run, say
+from gitops.shell import CommandError, attempt, run, say
 
 MARKS = {True: "✓", False: "✗", None: "–"}
 
@@ -20,10 +20,10 @@ def verify(version: str, folder: Path | None, inspect: Inspect | None = None) ->
         version: of the release.
         folder: where its assets are; None: on GitHub, or in dist/.
         inspect: asks the registry about `repository@sha256:...`: `digest`, and the labels `revision` and `identity`; it
-            returns nothing where there is no such image, and raises Stop where the registry can't be asked.
+            returns nothing where there is no such image, and raises CommandError where the registry can't be asked.
 
     Raises:
-        Stop: there is no such release.
+        CommandError: there is no such release.
     """
     project = load()
     tags.fetch()
@@ -43,7 +43,7 @@ def verify(version: str, folder: Path | None, inspect: Inspect | None = None) ->
 def _links(project: Project, version: str, folder: Path | None, inspect: Inspect | None) -> list[Link]:
     try:
         release = tags.find(project, version)
-    except Stop:
+    except CommandError:
         tag = f"{project.name}@v{version.removeprefix('v')}"
         if attempt("git", "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}").returncode:
             raise

@@ -13,7 +13,7 @@ from gitops.review.changes import changes_since
 from gitops.review.conclude import conclude
 from gitops.review.record import FORMAT, Champion, Changes, Facts, Judgement, LockState, Review
 from gitops.review.state import CommitState
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 SAME = "the model is the champion's, byte for byte"
 NOT_JUDGED = Judgement(rows=0, metrics=(), segments=(), value=(), remarks=())
@@ -63,7 +63,7 @@ def assess(given: Assignment, obtain: Callable[[Changes], Obtained] = lambda cha
         obtain: brings the model here, by training where it must; called only when the model differs.
 
     Raises:
-        Stop: a file is not of its format, the pipeline fails, or the model can't score its own rows.
+        CommandError: a file is not of its format, the pipeline fails, or the model can't score its own rows.
     """
     changes = changes_since(given.base, given.challenger, given.project)
     if given.released:
@@ -85,7 +85,7 @@ def assess(given: Assignment, obtain: Callable[[Changes], Obtained] = lambda cha
     )
     if given.lock.stale or not same_model(given.project, given.champion, given.challenger):
         facts = _compared(given, facts, obtain(changes))
-    claims = [*facts.claims, *goal.doubts(given.project)]
+    claims = [*facts.claims, *goal.problems(given.project)]
     if not given.released:  # a release tries it whether anything changed or not
         claims += serve_check.faults(given.project, given.base.revision)
     facts = replace(facts, claims=tuple(dict.fromkeys(claims)))
@@ -124,5 +124,5 @@ def _file_format(project: Project) -> str | None:
     """Return the model file's format in its side's own word; None where the description can't be read."""
     try:
         return description.load(project).model.file_format
-    except Stop:  # `goal.doubts` says it
+    except CommandError:  # `goal.problems` says it
         return None

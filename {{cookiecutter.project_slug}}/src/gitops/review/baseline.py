@@ -13,7 +13,7 @@ def champion_commit(base: str, gates: Gates) -> tuple[str, str]:
     """Return the champion's commit and where it stands, by `baseline` of the gates; without production it is the base.
 
     Raises:
-        Stop: origin can't be reached, or the commit that production names can't be fetched.
+        CommandError: origin can't be reached, or the commit that production names can't be fetched.
     """
     if gates.baseline == "main":
         return base, "on main"

@@ -24,7 +24,7 @@ def changes_since(base: CommitState, new: CommitState, project: Project) -> Chan
     """Compare the working tree (`new`) with a commit.
 
     Raises:
-        Stop: a file is not of its format.
+        CommandError: a file is not of its format.
     """
     files = _files(base.revision)
     told = {"params.yaml", "dvc.lock", project.metrics, project.description, f"{project.data}.dvc"}

@@ -19,7 +19,7 @@ from gitops.review.decide import beside
 from gitops.review.judge import judge_predictions
 from gitops.review.record import Judgement, State
 from gitops.review.state import CommitState
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 FIRST = "this is the first model: there is no champion to beat, only the floors of gates.yaml"
 
@@ -71,7 +71,7 @@ def compare_models(
         data_changes: compare the two data versions too.
 
     Raises:
-        Stop: the challenger can't score its own rows, or a gate does not suit them.
+        CommandError: the challenger can't score its own rows, or a gate does not suit them.
     """
     scored = _score_challenger(project)
     predictions = with_segments(project, scored.predictions, gates.segments.columns)
@@ -103,7 +103,7 @@ def _score_challenger(project: Project) -> scoring.Scored:
     try:
         return scoring.run_score_command(project.score, Path(project.rows), Path(), (sys.executable,))
     except scoring.ScoringFailed as failed:
-        raise Stop(f"the model can't score its own held-out rows ({failed})") from None
+        raise CommandError(f"the model can't score its own held-out rows ({failed})") from None
 
 
 def _score_champion(
@@ -132,11 +132,11 @@ def with_segments(project: Project, predictions: pd.DataFrame, columns: Sequence
     """Put the segment columns of the held-out rows beside the predictions, which are in the same order.
 
     Raises:
-        Stop: there are more or fewer predictions than rows.
+        CommandError: there are more or fewer predictions than rows.
     """
     rows = pd.read_parquet(project.rows)
     if len(rows) != len(predictions):
-        raise Stop(f"the model gives {len(predictions):,} scores for the {len(rows):,} rows of {project.rows}")
+        raise CommandError(f"the model gives {len(predictions):,} scores for the {len(rows):,} rows of {project.rows}")
     wanted = [name for name in columns if name not in predictions and name in rows]
     return predictions.assign(**{name: rows[name].to_numpy() for name in wanted})
 

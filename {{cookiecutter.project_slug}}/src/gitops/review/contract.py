@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gitops.review.record import Contract
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 LARGEST = ("maximum", "exclusiveMaximum", "maxItems", "maxLength")
 SMALLEST = ("minimum", "exclusiveMinimum", "minItems", "minLength")
@@ -15,7 +15,7 @@ def contract_change(old: str | None, new: str | None) -> Contract:
     """Compare two OpenAPI documents, as text; None where there is none.
 
     Raises:
-        Stop: the new one is no OpenAPI document.
+        CommandError: the new one is no OpenAPI document.
     """
     if old == new or old is None:
         return Contract("none", ())
@@ -23,7 +23,9 @@ def contract_change(old: str | None, new: str | None) -> Contract:
         return Contract("breaking", ("the contract is gone",))
     before, after = _document(old), _document(new)
     if after is None:
-        raise Stop("the contract is not an OpenAPI document with paths and schemas: `uv run model contract` writes it")
+        raise CommandError(
+            "the contract is not an OpenAPI document with paths and schemas: `uv run model contract` writes it"
+        )
     if before is None:  # nobody can rely on such a one
         return Contract("compatible", ())
     breaks = [f"{path} is gone" for path in before["paths"] if path not in after["paths"]]

@@ -10,14 +10,14 @@ from gitops.git import show_many
 from gitops.project import Project
 from gitops.review.record import MetricRow
 from gitops.review.state import read_metrics
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 RELEASES = 19  # shown at most; the challenger is the last point
 
 
 def release_charts(project: Project, metrics: Sequence[MetricRow]) -> list[Chart]:
     """Return the chart of the first metric that a release recorded in its metrics file; none before the first one."""
-    with suppress(Stop):  # without a network the tags of this clone have to do
+    with suppress(CommandError):  # without a network the tags of this clone have to do
         tags.fetch()
     commits = [release.commit for release in tags.releases(project)][-RELEASES:]
     recorded = [read_metrics(text) or {} for text in show_many([f"{one}:{project.metrics}" for one in commits])]

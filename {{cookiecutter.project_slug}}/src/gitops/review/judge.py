@@ -17,7 +17,7 @@ from gitops.review.decide import decide_metric, decide_segments, ended, waive
 from gitops.review.metrics import Vector, find
 from gitops.review.record import Judgement, MetricRow, Side, ValueRow
 from gitops.review.value import best_threshold
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 SMALL = 50  # rows; below, an interval is only a hint
 RARE = 20  # rows of the rarer class, likewise
@@ -38,7 +38,7 @@ def judge_predictions(
         today: the day on which waivers are looked at; by default the real one.
 
     Raises:
-        Stop: the tables are not about the same rows, or a gate does not suit them.
+        CommandError: the tables are not about the same rows, or a gate does not suit them.
     """
     day = today or date.today()
     table, old_scores = _align(champion, challenger)
@@ -71,17 +71,19 @@ def _align(champion: pd.DataFrame | None, challenger: pd.DataFrame) -> tuple[pd.
         if table is None:
             continue
         if lacking := {"id", "truth", "score"} - set(table):
-            raise Stop(f"the {who}'s predictions have no column {sorted(lacking)[0]!r}")
+            raise CommandError(f"the {who}'s predictions have no column {sorted(lacking)[0]!r}")
         if table["id"].duplicated().any():
-            raise Stop(f"the {who}'s predictions have the id {table['id'][table['id'].duplicated()].iloc[0]!r} twice")
+            raise CommandError(
+                f"the {who}'s predictions have the id {table['id'][table['id'].duplicated()].iloc[0]!r} twice"
+            )
         if not len(table):
-            raise Stop(f"the {who}'s predictions have no row")
+            raise CommandError(f"the {who}'s predictions have no row")
     new = challenger.set_index("id").sort_index()
     if champion is None:
         return new, None
     old = champion.set_index("id").sort_index()
     if not new["truth"].astype(object).equals(old["truth"].astype(object)):
-        raise Stop("the two models were not scored on the same rows, so their difference says nothing")
+        raise CommandError("the two models were not scored on the same rows, so their difference says nothing")
     return new, old["score"]
 
 
@@ -89,7 +91,7 @@ def numbers(*columns: "pd.Series[Any]") -> tuple[str, list[Vector]]:
     """Return the task (see `metrics.find`), and truth and scores as numbers; a class is its place by name.
 
     Raises:
-        Stop: some of them are names and some are numbers.
+        CommandError: some of them are names and some are numbers.
     """
     named = [not pd.api.types.is_numeric_dtype(column) for column in columns]
     if not any(named):
@@ -97,7 +99,7 @@ def numbers(*columns: "pd.Series[Any]") -> tuple[str, list[Vector]]:
         truth = found[0]
         return "binary" if set(np.unique(truth[np.isfinite(truth)])) <= {0.0, 1.0} else "number", found
     if not all(named):
-        raise Stop("truth and score are not of one kind: both are names of classes (text), or both are numbers")
+        raise CommandError("truth and score are not of one kind: both are names of classes (text), or both are numbers")
     names = sorted({str(name) for column in columns for name in column.dropna().unique()})
     places = {name: float(place) for place, name in enumerate(names)}
     return "classes", [np.array([places.get(name, np.nan) for name in column]) for column in columns]
@@ -112,12 +114,12 @@ def split(table: pd.DataFrame, columns: Sequence[str], min_rows: int) -> dict[st
         min_rows: of a segment that is large enough to be looked at.
 
     Raises:
-        Stop: there is no such column.
+        CommandError: there is no such column.
     """
     parts: dict[str, NDArray[np.intp]] = {}
     for column in columns:
         if column not in table:
-            raise Stop(f"gates.yaml: segments.columns names {column!r}, which the predictions don't have")
+            raise CommandError(f"gates.yaml: segments.columns names {column!r}, which the predictions don't have")
         for value, rows in table.reset_index().groupby(column, sort=True, dropna=False).indices.items():
             if len(rows) >= min_rows:
                 parts[f"{column} = {value}"] = np.asarray(rows)
@@ -146,7 +148,7 @@ def _values(truth: Vector, scores: dict[Side, Vector | None], gains: Gains | Non
     if gains is None:
         return ()
     if task != "binary":
-        raise Stop("gates.yaml: value is about a classifier with two outcomes, and the truth here is another")
+        raise CommandError("gates.yaml: value is about a classifier with two outcomes, and the truth here is another")
     known = {who: score for who, score in scores.items() if score is not None and np.isfinite(score).all()}
     found = {who: best_threshold(truth, score, gains) for who, score in known.items()}
     return tuple(ValueRow(who, bootstrap.finite(threshold), per_1000) for who, (threshold, per_1000) in found.items())
@@ -158,7 +160,7 @@ def judge_files(champion: Path, challenger: Path, gates: Path, out: Path | None)
         checked = rules.read(gates.read_text())
         judgement = judge_predictions(pd.read_parquet(champion), pd.read_parquet(challenger), checked)
     except (OSError, ValueError) as error:
-        raise Stop(f"can't be read: {' '.join(str(error).split())}") from None
+        raise CommandError(f"can't be read: {' '.join(str(error).split())}") from None
     if out:
         out.write_text(codec.dumps(judgement))
     say(markdown(tables.metrics(judgement.metrics)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 Vector = NDArray[np.float64]
 Weights = NDArray[np.float64] | NDArray[np.uint8]
@@ -39,15 +39,17 @@ def find(name: str, task: str = "binary") -> Metric:
             score is the number of the class that the model answers).
 
     Raises:
-        Stop: there is no such metric, or it does not suit the task.
+        CommandError: there is no such metric, or it does not suit the task.
     """
     if ":" in name:
         return _own(name)
     if name in FAST:
         if task == "classes":
-            raise Stop(f"gates.yaml: {name} needs a number as score, and these are names of classes: use {LABELS}")
+            raise CommandError(
+                f"gates.yaml: {name} needs a number as score, and these are names of classes: use {LABELS}"
+            )
         if task == "number" and name not in NUMBERS:
-            raise Stop(
+            raise CommandError(
                 f"gates.yaml: {name} needs a truth of 0 and 1, and here it is a number: use {', '.join(NUMBERS)}"
             )
         sign, prepare = FAST[name]
@@ -58,12 +60,14 @@ def find(name: str, task: str = "binary") -> Metric:
         scorer = metrics.get_scorer(name)
     except ValueError:
         known = f"{', '.join(FAST)}, no scikit-learn scorer, and no module:function"
-        raise Stop(f"gates.yaml names the metric {name!r}, which is none of {known}") from None
+        raise CommandError(f"gates.yaml names the metric {name!r}, which is none of {known}") from None
     labels = scorer._response_method == "predict" and "classif" in (scorer._score_func.__module__ or "")
     if labels and task == "number":
-        raise Stop(f"gates.yaml: {name} compares classes, and here the truth is a number: use {', '.join(NUMBERS)}")
+        raise CommandError(
+            f"gates.yaml: {name} compares classes, and here the truth is a number: use {', '.join(NUMBERS)}"
+        )
     if not labels and task == "classes":
-        raise Stop(f"gates.yaml: {name} needs a number as score, and these are names of classes: use {LABELS}")
+        raise CommandError(f"gates.yaml: {name} needs a number as score, and these are names of classes: use {LABELS}")
 
     def function(truth: Vector, score: Vector, weight: Vector) -> float:
         given = (score >= THRESHOLD).astype(float) if labels and task == "binary" else score
@@ -78,9 +82,9 @@ def _own(name: str) -> Metric:
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise Stop(f"gates.yaml names the metric {name!r}, which can't be imported ({error})") from None
+        raise CommandError(f"gates.yaml names the metric {name!r}, which can't be imported ({error})") from None
     if len(inspect.signature(function).parameters) < 3:
-        raise Stop(f"the metric {name} must take (truth, score, sample_weight)")
+        raise CommandError(f"the metric {name} must take (truth, score, sample_weight)")
     return Metric(name, -1 if getattr(function, "less_is_better", False) else 1, _one_by_one(function))
 
 

@@ -12,7 +12,7 @@ from gitops.review import codec, page, report, state
 from gitops.review.assess import Assignment, Obtained, assess
 from gitops.review.baseline import champion_commit
 from gitops.review.record import Changes, LockState, Review
-from gitops.shell import Stop, attempt, dvc, say, stream, watch
+from gitops.shell import CommandError, attempt, dvc, say, stream, watch
 
 
 def review_commit(base: str | None, out: Path) -> int:
@@ -21,7 +21,7 @@ def review_commit(base: str | None, out: Path) -> int:
     A blocked model is an answer and not a failure: `gitops verdict` turns it into an exit code.
 
     Raises:
-        Stop: there is nothing to compare with, or a file is not of its format.
+        CommandError: there is nothing to compare with, or a file is not of its format.
     """
     project, base = load(), _base(base)
     before, now = state.of_commit(base, project), state.of_working_tree(project)
@@ -56,7 +56,7 @@ def _base(revision: str | None) -> str:
         done = attempt("git", "merge-base", "HEAD", main)
         if done.returncode == 0:
             return done.stdout.strip()
-    raise Stop("no branch `main` to compare with: name the champion's commit with --base")
+    raise CommandError("no branch `main` to compare with: name the champion's commit with --base")
 
 
 def _lock_state() -> LockState:
@@ -104,11 +104,11 @@ def _reproduce(*flags: str, hint: str = "") -> bool:
     """Run the pipeline and tell whether a stage ran; where all is up to date, none does.
 
     Raises:
-        Stop: a stage failed.
+        CommandError: a stage failed.
     """
     code, lines = watch(*dvc("repro", *flags, "--no-run-cache"), word="Running stage ")
     if code:
-        raise Stop(f"the pipeline failed: the message of the stage is above{hint}")
+        raise CommandError(f"the pipeline failed: the message of the stage is above{hint}")
     return lines > 0
 
 

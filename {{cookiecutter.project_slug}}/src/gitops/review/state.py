@@ -16,7 +16,7 @@ import yaml
 
 from gitops.git import decode, show_many
 from gitops.project import Project, locked
-from gitops.shell import Stop
+from gitops.shell import CommandError
 
 METRICS_LIMIT = 2**20  # characters of a metrics.json; more is not a handful of numbers
 MISSING = "–"  # what stands in the place of a value that one of two states does not have
@@ -37,7 +37,7 @@ class CommitState:
 
     Each field's metadata has the path, by the project's own names.
 
-    Raises (all properties): Stop where a file is not of its format.
+    Raises (all properties): CommandError where a file is not of its format.
     """
 
     revision: str
@@ -94,15 +94,15 @@ class CommitState:
         try:
             return str(tomllib.loads(self.pyproject or "")["tool"]["gitops"]["score"])
         except (tomllib.TOMLDecodeError, KeyError, TypeError):
-            raise Stop(f"pyproject.toml{self._where()} names no command under [tool.gitops] score") from None
+            raise CommandError(f"pyproject.toml{self._where()} names no command under [tool.gitops] score") from None
 
     def _yaml(self, name: str, text: str | None) -> dict[str, Any]:
         try:
             content = yaml.safe_load(text or "") or {}
         except (yaml.YAMLError, ValueError) as error:
-            raise Stop(f"{name}{self._where()} is not valid YAML: {' '.join(str(error).split())}") from None
+            raise CommandError(f"{name}{self._where()} is not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(content, dict):
-            raise Stop(f"{name}{self._where()} is not a mapping")
+            raise CommandError(f"{name}{self._where()} is not a mapping")
         return content
 
     def _where(self) -> str:

@@ -15,7 +15,7 @@ from gitops import github
 from gitops.markdown import code
 from gitops.review import codec, owned, report
 from gitops.review.record import FORMAT, Outcome, Review
-from gitops.shell import Stop, say
+from gitops.shell import CommandError, say
 
 SIZE_LIMIT = 2**20  # bytes of a review.json that we are willing to read
 FILES_LIMIT = 3000  # files of a pull request that GitHub lists, and no more
@@ -36,20 +36,20 @@ def print_verdict(path: Path, needs: str, pull_request: str = "") -> int:
         pull_request: its number, or the ref of a merge queue, which ends in `/pr-NUMBER-SHA`; empty on a laptop.
 
     Raises:
-        Stop: there is no review that can be read, or GitHub does not say what changes.
+        CommandError: there is no review that can be read, or GitHub does not say what changes.
     """
     number = re.fullmatch(r"(?:.*/pr-)?(\d+)(?:-[0-9a-f]+)?", pull_request)
     if pull_request and not number:
-        raise Stop(f"{code(pull_request)} names no pull request: give a number or a ref of the merge queue")
+        raise CommandError(f"{code(pull_request)} names no pull request: give a number or a ref of the merge queue")
     failed = [job for job, need in json.loads(needs or "{}").items() if need["result"] != "success"]
     for job in failed:
         say(f"⛔ the job `{job}` did not succeed: its log says why")
     try:
         review = read(path)
-    except Stop as stop:
+    except CommandError as error:
         if failed:  # the review died before it could write anything
             return 1
-        raise stop from None
+        raise error from None
     review = _warned(review, int(number[1])) if number else review
     found = review.conclusion
     say(("The review itself: " if failed else "") + " ".join(report.HEADLINES[found.verdict]))
@@ -62,19 +62,19 @@ def read(path: Path) -> Review:
     """Read a review that untrusted code may have written.
 
     Raises:
-        Stop: there is none, or it has not the form that this version knows.
+        CommandError: there is none, or it has not the form that this version knows.
     """
     unreadable = f"{path} is not a review that this version of the factory can read (format {FORMAT})"
     try:
         if path.stat().st_size > SIZE_LIMIT:
-            raise Stop(f"{path} is larger than a review can be")
+            raise CommandError(f"{path} is larger than a review can be")
         review = codec.loads(Review, path.read_text())
     except FileNotFoundError:
-        raise Stop(f"there is no review at {path}: run `uv run gitops review` first") from None
+        raise CommandError(f"there is no review at {path}: run `uv run gitops review` first") from None
     except (codec.Malformed, UnicodeDecodeError) as error:
-        raise Stop(f"{unreadable}: {error}") from None
+        raise CommandError(f"{unreadable}: {error}") from None
     if review.format != FORMAT:
-        raise Stop(f"{unreadable}: it has the format {review.format}")
+        raise CommandError(f"{unreadable}: it has the format {review.format}")
     return review
 
 
@@ -109,5 +109,5 @@ def _body(path: Path, number: int) -> str:
         return f"⛔ **No review**: it failed before it had a result. The log of {link} says why.\n"
     try:
         return f"{report.render(_warned(read(path), number))}\n<sub>Everything about it: {link}</sub>\n"
-    except Stop as stop:
-        return f"⛔ **No review**: {code(stop)}. Its summary is in {link}.\n"
+    except CommandError as error:
+        return f"⛔ **No review**: {code(error)}. Its summary is in {link}.\n"

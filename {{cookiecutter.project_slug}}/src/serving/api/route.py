@@ -24,7 +24,7 @@ from serving.api.types import Query
 from serving.rows.parameters import param
 
 MOST_BYTES = int(param("service.max_bytes"))
-PATIENCE = 10.0  # seconds for a body to arrive
+BODY_SECONDS = 10.0  # seconds for a body to arrive
 SMALL = 65_536  # bytes of a body that is quickly answered
 LISTED = 20  # fields at fault in one answer
 
@@ -87,7 +87,7 @@ async def _read(receive: Receive) -> bytes:
     """
     chunks, size = [], 0
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BODY_SECONDS):
             while True:
                 message = await receive()
                 size += len(message.get("body", b""))
@@ -98,7 +98,7 @@ async def _read(receive: Receive) -> bytes:
                 if not message.get("more_body", False):  # nor has a disconnected client
                     break
     except TimeoutError:
-        sentence = f"the body did not arrive within {PATIENCE:g} seconds"
+        sentence = f"the body did not arrive within {BODY_SECONDS:g} seconds"
         raise Refusal(refuse(408, "too_slow", sentence, {"Connection": "close"})) from None
     if size > MOST_BYTES:
         sentence = f"the body has more than {MOST_BYTES:,} bytes: send fewer records at once"

@@ -139,7 +139,7 @@ def _parsed(kind: str, cells: list[str]) -> tuple[NDArray[np.float64], Mask, Mas
 
     column = pd.Series(cells, dtype="str")
     values = typed_numbers(parse(kind, column), kind)
-    large = _large(kind, numbers(column).to_numpy()) if kind in LARGEST else np.zeros(len(cells), bool)
+    large = _large(kind, np.asarray(numbers(column), np.float64)) if kind in LARGEST else np.zeros(len(cells), bool)
     return values, np.isnan(values) & present(column, kind).notna().to_numpy(), large
 
 

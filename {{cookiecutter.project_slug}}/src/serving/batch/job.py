@@ -31,9 +31,9 @@ from serving.rows.schema import PATH, load_schema
 
 BATCH_ROWS = 32_768
 THREADS = 2  # passing texts to the model holds Python's lock, so a third thread would only wait
-WORTH = 1_000_000  # rows for which another process earns the seconds that its start takes
-BEHIND = 2  # batches that wait for each worker, so that none waits for the reader
-QUIET = 5.0  # seconds between two lines of progress in a log
+ROWS_PER_WORKER = 1_000_000  # rows for which another process earns the seconds that its start takes
+QUEUED_PER_WORKER = 2  # batches that wait for each worker, so that none waits for the reader
+PROGRESS_SECONDS = 5.0  # seconds between two lines of progress in a log
 
 
 def run(
@@ -87,7 +87,7 @@ def _score(scorer: Scorer, rows: Source, files: Files, batch_rows: int, workers:
     """Make the parts that are missing, and return the number of all rows."""
     expected, total, waiting = rows.rows(), 0, deque[tuple[Future[None], int]]()
     try:
-        workers = workers or min(pa.cpu_count(), max(THREADS, expected // WORTH))
+        workers = workers or min(pa.cpu_count(), max(THREADS, expected // ROWS_PER_WORKER))
         with _pool(workers) as pool, _progress(expected) as bar:
             for index, batch in enumerate(rows.batches(batch_rows)):
                 first, total = total + 1, total + batch.num_rows
@@ -95,7 +95,7 @@ def _score(scorer: Scorer, rows: Source, files: Files, batch_rows: int, workers:
                     bar.initial, bar.n = bar.initial + batch.num_rows, bar.n + batch.num_rows  # not in this run's rate
                     continue
                 waiting.append((pool.submit(_part, scorer, batch, first, files, index), batch.num_rows))
-                if len(waiting) > workers * BEHIND:
+                if len(waiting) > workers * QUEUED_PER_WORKER:
                     _done(waiting, bar)
             while waiting:
                 _done(waiting, bar)
@@ -120,7 +120,7 @@ def _done(waiting: deque[tuple[Future[None], int]], bar: tqdm) -> None:
     bar.update(rows)
 
 
-class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
+class _Lines(tqdm):
     """Progress for a log: a line each time, where a terminal draws over the last one."""
 
     @staticmethod
@@ -130,7 +130,7 @@ class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
 
 
 def _progress(rows: int) -> tqdm:
-    kind, pause = (tqdm, 0.2) if sys.stderr.isatty() else (_Lines, QUIET)
+    kind, pause = (tqdm, 0.2) if sys.stderr.isatty() else (_Lines, PROGRESS_SECONDS)
     return kind(total=rows, unit=" rows", unit_scale=True, mininterval=pause, maxinterval=pause)
 
 

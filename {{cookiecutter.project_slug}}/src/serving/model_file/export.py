@@ -6,6 +6,7 @@ The same pipeline gives the same bytes, whichever process writes them.
 import io
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from itertools import chain
@@ -21,9 +22,12 @@ from onnx import ModelProto, TensorProto, helper
 from onnx.compose import add_prefix
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from sklearn.pipeline import Pipeline
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from serving.model_file.opening import load_model
+from serving.model_file.skops_model import TRUSTED
 from serving.rows.errors import ModelError, cause
 from serving.rows.matrices import Matrices, named
 from serving.rows.parameters import param
@@ -34,7 +38,8 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}  # the newest that the converters of XGBoost 
 PROJECT = Path("pyproject.toml")
 LINE = '{include-group = "skops"}'
 RECIPES = "docs/own-model.md"
-CONVERTERS = {"XGB": "XGBoost", "LGBM": "LightGBM"}  # libraries whose converters onnxmltools brings
+CONVERTERS = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}  # libraries whose converters onnxmltools brings
+CHOOSE = "choose `format: {}` under `model` in params.yaml"
 
 
 def chosen_format() -> str:
@@ -61,7 +66,7 @@ def _project() -> dict[str, Any]:
     return tomllib.loads(PROJECT.read_text(encoding="utf-8")) if PROJECT.exists() else {}
 
 
-def predicted(pipeline: Pipeline, features: pd.DataFrame) -> NDArray[np.float64]:
+def predicted(pipeline: BaseEstimator, features: pd.DataFrame) -> NDArray[np.float64]:
     """Return the pipeline's score for each of n rows, [n]: the positive value's probability, or the number."""
     if hasattr(pipeline, "predict_proba"):
         return np.asarray(pipeline.predict_proba(features)[:, 1], np.float64)
@@ -69,31 +74,47 @@ def predicted(pipeline: Pipeline, features: pd.DataFrame) -> NDArray[np.float64]
 
 
 def faithful(
-    pipeline: Pipeline, schema: Schema, matrices: Matrices, noted: dict[str, Any], form: str
+    pipeline: BaseEstimator, schema: Schema, matrices: Matrices, noted: dict[str, Any], form: str
 ) -> tuple[bytes, float]:
     """Return the model file's content, and how far its scores are from the pipeline's on some rows.
 
     Args:
-        pipeline: fitted.
+        pipeline: fitted; any scikit-learn compatible estimator.
         schema: names the columns that it reads.
         matrices: the rows on which the file is compared with the pipeline.
         noted: what the service needs to know of the training rows.
         form: `onnx` or `skops`.
 
     Raises:
-        ModelError: a step can't be written in this format, or is written as something that scores otherwise.
+        ModelError: a step can't be written in this format, or is written as something that scores otherwise, or the
+            pipeline doesn't give what the target asks for.
     """
+    _check_task(pipeline, schema)
     content = export(pipeline, schema, noted, form)
     difference = parity(pipeline, content, schema, matrices)
     if not difference <= PARITY:  # NaN too
+        other = "" if form == "skops" or _foreign_steps(pipeline) else f", or {CHOOSE.format('skops')}"
         raise ModelError(
             f"the {form} file differs from the pipeline by {difference:.1e} on held-out rows (at most {PARITY:g}): "
-            f"a step of the pipeline has no faithful form in it, so {_ways_out(form, '')}"
+            f"a step of the pipeline has no faithful form in it, so choose another step{other}"
         )
     return content, difference
 
 
-def parity(pipeline: Pipeline, content: bytes, schema: Schema, matrices: Matrices) -> float:
+def _check_task(pipeline: BaseEstimator, schema: Schema) -> None:
+    """Refuse labels in the place of probabilities, and classes in the place of numbers."""
+    last = type(pipeline[-1] if isinstance(pipeline, Pipeline) else pipeline).__name__
+    probabilities, binary = hasattr(pipeline, "predict_proba"), schema.target.task == "binary"
+    if binary and not probabilities:
+        raise ModelError(
+            f"the target in schema.yaml has two values, and {last} gives no probability (it has no `predict_proba`): "
+            "choose a classifier that does, or wrap it in scikit-learn's CalibratedClassifierCV"
+        )
+    if probabilities and not binary:
+        raise ModelError(f"the target in schema.yaml is a number, and {last} is a classifier: choose a regressor")
+
+
+def parity(pipeline: BaseEstimator, content: bytes, schema: Schema, matrices: Matrices) -> float:
     """Return the largest difference of the file's scores from the pipeline's, relative to the largest score.
 
     Raises:
@@ -109,7 +130,7 @@ def parity(pipeline: Pipeline, content: bytes, schema: Schema, matrices: Matrice
     return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))
 
 
-def export(pipeline: Pipeline, schema: Schema, noted: dict[str, Any] | None = None, form: str = "onnx") -> bytes:
+def export(pipeline: BaseEstimator, schema: Schema, noted: dict[str, Any] | None = None, form: str = "onnx") -> bytes:
     """Return the fitted pipeline as a model file's content, with `noted` in it.
 
     Raises:
@@ -117,33 +138,78 @@ def export(pipeline: Pipeline, schema: Schema, noted: dict[str, Any] | None = No
     """
     note = json.dumps(noted) if noted else None
     try:
-        return to_skops(pipeline, schema, note) if form == "skops" else _to_onnx(pipeline, schema, note)
-    except ModelError:
-        raise
+        if form == "onnx":
+            return _to_onnx(pipeline, schema, note)
+        content = to_skops(pipeline, schema, note)
+        foreign = [name for name in skops.io.get_untrusted_types(data=content) if not name.startswith(TRUSTED)]
     except Exception as error:  # those of both libraries have no common class
-        text = " ".join(str(error).split())
-        steps = {type(step).__name__ for step in pipeline.get_params().values() if hasattr(step, "fit")}
-        at_fault = [step for step in sorted(steps) if re.search(rf"\b{step}\b", text)]
-        what = f"the step {at_fault[0]}" if at_fault else "a step of the pipeline"
-        way_out = _ways_out(form, at_fault[0] if at_fault else "")
-        raise ModelError(f"{what} can't be written as {form}: {way_out} (the converter says: {cause(error)})") from None
+        said = " ".join(str(error).split())
+        step = _at_fault(pipeline, said)
+        what = f"the step {step.__name__}" if step else "a step of the pipeline"
+        cure = _cure(pipeline, step, said) if form == "onnx" else "choose another step"
+        raise ModelError(f"{what} can't be written as {form}: {cure} (the converter says: {cause(error)})") from None
+    if foreign:
+        raise ModelError(_refusal(foreign))
+    return content
 
 
-def _ways_out(form: str, step: str) -> str:
-    """Say what helps where a step can't be written in a format."""
-    if form == "skops":
-        return "choose another step"
-    library = next((name for prefix, name in CONVERTERS.items() if step.startswith(prefix)), "")
-    if library:
-        return f"register the converter for {library} that onnxmltools brings, as {RECIPES} shows"
-    return f"register a converter for it, as {RECIPES} shows, or choose `format: skops` under `model` in params.yaml"
+def _at_fault(pipeline: BaseEstimator, said: str) -> type | None:
+    """Return the class of the step that an error speaks of, if any."""
+    steps = {type(step) for step in (pipeline, *pipeline.get_params().values()) if hasattr(step, "fit")}
+    for pattern in (r"'{0.__module__}\.{0.__qualname__}'", r"\b(Sklearn)?{0.__name__}\b"):
+        found = [step for step in steps if re.search(pattern.format(step), said)]
+        if found:
+            return min(found, key=lambda step: str(step.__name__))
+    return None
 
 
-def _to_onnx(pipeline: Pipeline, schema: Schema, note: str | None) -> bytes:
+def _cure(pipeline: BaseEstimator, step: type | None, said: str) -> str:
+    """Say what helps where a step can't be written as ONNX; skops only where it would take the whole pipeline."""
+    skops_too = "" if _foreign_steps(pipeline) else CHOOSE.format("skops")
+    if step is None:
+        return "change what the converter names" + (f", or {skops_too}" if skops_too else "")
+    if "at most 1 input" in said:
+        first = f"put the columns' preprocessing ahead of it, as in `make_pipeline(columns(…), {step.__name__}(…))`"
+        return first + (f", or {skops_too}" if skops_too else "")
+    library = _library(step)
+    if library in CONVERTERS:
+        return f"register the converter for {CONVERTERS[library]} that onnxmltools brings, as {RECIPES} shows"
+    register = f"register a converter for it, as {RECIPES} shows"
+    if not skops_too:
+        return register
+    return f"{skops_too}, or {register}" if library == "sklearn" else f"{register}, or {skops_too}"
+
+
+def _refusal(foreign: list[str]) -> str:
+    """Say what helps where a skops file would hold these types, which the service won't load."""
+    libraries = [name for name in foreign if name.partition(".")[0] in CONVERTERS]
+    others = [name for name in foreign if name.partition(".")[0] not in sys.stdlib_module_names]
+    named = (libraries or others or foreign)[0]
+    told = f"the pipeline holds a {named}, and a skops file takes only scikit-learn's classes and those of src/model"
+    if libraries:
+        library = CONVERTERS[named.partition(".")[0]]
+        way = f"with the converter for {library} that onnxmltools brings"
+    else:
+        way = "with a converter for it"
+    return f"{told}: {CHOOSE.format('onnx')}, {way}, as {RECIPES} shows"
+
+
+def _foreign_steps(pipeline: BaseEstimator) -> bool:
+    """Tell whether a step comes from a package that a skops file doesn't take."""
+    steps = [step for step in (pipeline, *pipeline.get_params().values()) if hasattr(step, "fit")]
+    return any(f"{_library(type(step))}." not in TRUSTED for step in steps)
+
+
+def _library(step: type) -> str:
+    return step.__module__.partition(".")[0]
+
+
+def _to_onnx(pipeline: BaseEstimator, schema: Schema, note: str | None) -> bytes:
     """Convert column by column, since the pipeline knows columns by their names, and then join the inputs."""
     one = [(name, FloatTensorType([None, 1])) for name in schema.numbers]
     one += [(name, StringTensorType([None, 1])) for name in schema.categories]
-    _floor_thresholds(pipeline[-1])
+    pipeline = _columns_first(pipeline, schema)
+    _floor_thresholds(pipeline)
     options = {id(pipeline): {"zipmap": False}} if hasattr(pipeline, "predict_proba") else None
     model = to_onnx(pipeline, initial_types=one, options=options, target_opset=OPSETS)
     model = add_prefix(model, "_", rename_outputs=False)  # a column may have the name of a joined input
@@ -159,6 +225,16 @@ def _to_onnx(pipeline: Pipeline, schema: Schema, note: str | None) -> bytes:
         helper.set_model_props(model, {"reference": note})
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _columns_first(pipeline: BaseEstimator, schema: Schema) -> BaseEstimator:
+    """Let an estimator that takes all columns as one matrix get one: its converter can't join columns itself."""
+    steps = (pipeline, *pipeline.get_params().values())
+    if schema.categories or any(isinstance(step, ColumnTransformer) for step in steps):
+        return pipeline
+    joined = ColumnTransformer([("numbers", "passthrough", schema.numbers)])
+    joined.fit(pd.DataFrame(np.zeros((1, len(schema.numbers)), np.float32), columns=schema.numbers))
+    return make_pipeline(joined, pipeline)
 
 
 def _join_inputs(model: ModelProto, name: str, kind: int, columns: list[str]) -> None:
@@ -183,16 +259,33 @@ def _join_inputs(model: ModelProto, name: str, kind: int, columns: list[str]) ->
     graph.node.insert(0, helper.make_node("Split", [name, sizes.name], columns, f"{name}_split", axis=1))
 
 
-def _floor_thresholds(estimator: Any) -> None:
+def _floor_thresholds(pipeline: BaseEstimator) -> None:
     """Bring the thresholds of scikit-learn's histogram gradient boosting down to float32, which ONNX has.
 
     The numbers are float32 too, so each falls on the same side as before. The converter rounds to the nearest, and may
     lift a threshold onto the next number: time stamps in seconds lie that close together.
     """
-    for tree in chain.from_iterable(getattr(estimator, "_predictors", [])):
-        exact = tree.nodes["num_threshold"]
-        nearest = exact.astype(np.float32)
-        tree.nodes["num_threshold"] = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    for estimator in _fitted_parts(pipeline, set()):
+        for tree in chain.from_iterable(getattr(estimator, "_predictors", [])):
+            exact = tree.nodes["num_threshold"]
+            nearest = exact.astype(np.float32)
+            tree.nodes["num_threshold"] = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+
+
+def _fitted_parts(part: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield an estimator and the fitted ones inside it, those of a vote or a calibration too."""
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    if isinstance(part, list | tuple):
+        held = list(part)
+    elif isinstance(part, BaseEstimator) or type(part).__module__.startswith("sklearn.calibration"):
+        yield part
+        held = list(vars(part).values())
+    else:
+        held = []
+    for value in held:
+        yield from _fitted_parts(value, seen)
 
 
 def to_skops(held: Any, schema: Schema, note: str | None) -> bytes:
