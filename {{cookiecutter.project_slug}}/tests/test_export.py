@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skl2onnx import update_registered_converter
 from skl2onnx.algebra.onnx_ops import OnnxDiv
 from skl2onnx.common.data_types import FloatTensorType
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
@@ -235,6 +235,37 @@ def test_trees_inside_a_vote_part_numbers_that_lie_close_together() -> None:
     vote = VotingClassifier([("a", trees)], voting="soft", flatten_transform=False)
     vote.fit(named(NUMBERS, matrices), np.arange(200) % 3 == 0)
     assert faithful(vote, NUMBERS, matrices, {"a": 1}, "onnx")[1] < PARITY
+
+
+class Stump(RegressorMixin, BaseEstimator):
+    """One tree with a float64 threshold, as LightGBM's are."""
+
+    threshold = 111.54999923706056  # halfway between 111.5 and 111.6; the nearest float32 is 111.55
+
+    def fit(self, rows: Any, truth: Any) -> "Stump":
+        self.n_features_in_ = 1
+        return self
+
+    def predict(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.where(rows[:, 0].astype(np.float64) <= self.threshold, 1.0, 2.0)  # numpy would compare in float32
+
+
+def stump_onnx(scope: Any, operator: Any, container: Any) -> None:
+    tree: dict[str, Any] = {"n_targets": 1, "nodes_treeids": [0, 0, 0], "nodes_nodeids": [0, 1, 2]}
+    tree |= {"nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"], "nodes_values": [Stump.threshold, 0.0, 0.0]}
+    tree |= {"nodes_featureids": [0] * 3, "nodes_truenodeids": [1, 0, 0], "nodes_falsenodeids": [2, 0, 0]}
+    tree |= {"target_treeids": [0, 0], "target_nodeids": [1, 2], "target_ids": [0, 0], "target_weights": [1.0, 2.0]}
+    names = operator.inputs[0].full_name, operator.outputs[0].full_name
+    container.add_node("TreeEnsembleRegressor", *names, op_domain="ai.onnx.ml", op_version=1, **tree)
+
+
+def test_another_library_s_threshold_is_not_lifted_onto_a_number() -> None:
+    update_registered_converter(Stump, "Stump", half_shape, stump_onnx)
+    matrices: Matrices = {"numbers": np.array([[111.5], [111.55], [111.6]], np.float32)}
+    pipeline = make_pipeline(ColumnTransformer([("numbers", "passthrough", ["x"])]), Stump())
+    pipeline.fit(named(ONE, matrices), np.ones(3))
+    content, difference = faithful(pipeline, ONE, matrices, {"a": 1}, "onnx")
+    assert difference == 0 and load_model(content).score(matrices).tolist() == [1, 2, 2]
 
 
 @pytest.mark.parametrize(

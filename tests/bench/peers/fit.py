@@ -12,7 +12,7 @@ from pathlib import Path
 import joblib
 from model import data
 from model.pipeline import build, fit
-from serving.model_file.export import _floor_thresholds
+from serving.model_file.export import floor_thresholds
 from serving.model_file.opening import MODEL
 from serving.rows.matrices import from_frame, named
 from serving.rows.parameters import params
@@ -22,7 +22,7 @@ folder = Path(sys.argv[1])
 schema, rows = load_schema(), data.read_rows(data.TRAIN)
 pipeline = build(schema, params())
 fit(pipeline, named(schema, from_frame(schema, rows)), data.truth(schema, rows), params())
-_floor_thresholds(pipeline[-1])  # as the export does
+floor_thresholds(pipeline)  # as the export does
 joblib.dump(pipeline, folder / "pipeline.joblib")
 shutil.copyfile(MODEL, folder / "matrices.onnx")
 holdout = data.read_rows(data.HOLDOUT)[[schema.id, *schema.columns]]

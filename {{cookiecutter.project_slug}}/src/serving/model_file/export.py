@@ -9,6 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 from onnx.compose import add_prefix
 from skl2onnx import to_onnx
+from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
@@ -209,9 +211,10 @@ def _to_onnx(pipeline: BaseEstimator, schema: Schema, note: str | None) -> bytes
     one = [(name, FloatTensorType([None, 1])) for name in schema.numbers]
     one += [(name, StringTensorType([None, 1])) for name in schema.categories]
     pipeline = _columns_first(pipeline, schema)
-    _floor_thresholds(pipeline)
     options = {id(pipeline): {"zipmap": False}} if hasattr(pipeline, "predict_proba") else None
-    model = to_onnx(pipeline, initial_types=one, options=options, target_opset=OPSETS)
+    floor_thresholds(pipeline)
+    with _exact_thresholds():
+        model = to_onnx(pipeline, initial_types=one, options=options, target_opset=OPSETS)
     model = add_prefix(model, "_", rename_outputs=False)  # a column may have the name of a joined input
     inputs = [value.name for value in model.graph.input]  # the columns in their order, under names that ONNX allows
     count = len(schema.numbers)
@@ -259,17 +262,11 @@ def _join_inputs(model: ModelProto, name: str, kind: int, columns: list[str]) ->
     graph.node.insert(0, helper.make_node("Split", [name, sizes.name], columns, f"{name}_split", axis=1))
 
 
-def _floor_thresholds(pipeline: BaseEstimator) -> None:
-    """Bring the thresholds of scikit-learn's histogram gradient boosting down to float32, which ONNX has.
-
-    The numbers are float32 too, so each falls on the same side as before. The converter rounds to the nearest, and may
-    lift a threshold onto the next number: time stamps in seconds lie that close together.
-    """
+def floor_thresholds(pipeline: BaseEstimator) -> None:
+    """Bring the thresholds of scikit-learn's histogram gradient boosting down to float32, before they are converted."""
     for estimator in _fitted_parts(pipeline, set()):
         for tree in chain.from_iterable(getattr(estimator, "_predictors", [])):
-            exact = tree.nodes["num_threshold"]
-            nearest = exact.astype(np.float32)
-            tree.nodes["num_threshold"] = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+            tree.nodes["num_threshold"] = _floored(tree.nodes["num_threshold"])
 
 
 def _fitted_parts(part: Any, seen: set[int]) -> Iterator[Any]:
@@ -286,6 +283,34 @@ def _fitted_parts(part: Any, seen: set[int]) -> Iterator[Any]:
         held = []
     for value in held:
         yield from _fitted_parts(value, seen)
+
+
+@contextmanager
+def _exact_thresholds() -> Iterator[None]:
+    """Bring the thresholds that other libraries' converters write down to float32: LightGBM's are float64 too."""
+    add_node = ModelComponentContainer.add_node
+
+    def add_exactly(self: Any, *args: Any, **attributes: Any) -> None:
+        if set(attributes.get("nodes_modes", ())) <= {"BRANCH_LEQ", "LEAF"} and "nodes_values" in attributes:
+            attributes["nodes_values"] = _floored(np.asarray(attributes["nodes_values"], np.float64)).tolist()
+        add_node(self, *args, **attributes)
+
+    ModelComponentContainer.add_node = add_exactly
+    try:
+        yield
+    finally:
+        ModelComponentContainer.add_node = add_node
+
+
+def _floored(exact: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the next float32 at or below each threshold of a branch `x <= threshold`, of any shape.
+
+    ONNX has float32 thresholds, and the numbers are float32 too: so each falls on the same side as before. Converters
+    round to the nearest, and may lift a threshold halfway between 111.5 and 111.6 onto 111.55, which is a number; time
+    stamps in seconds lie even closer together.
+    """
+    nearest = exact.astype(np.float32)
+    return np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def to_skops(held: Any, schema: Schema, note: str | None) -> bytes:
