@@ -54,7 +54,7 @@ def test_it_checks_and_trains_itself(bake: Bake, env: dict[str, str], version: s
     again = run("uv", "run", "dvc", "repro", cwd=project, env=env)
     assert "Running stage" not in again and "Data and pipelines are up to date." in again
     changed = run("git", "status", "--short", cwd=project, env=env).split()
-    assert set(changed) == {"??", "dvc.lock", "metrics.json", "model.json"}, "nothing but what training says of the model"
+    assert set(changed) == {"??", "dvc.lock", "metrics.json", "model.json"}, "nothing else is to be committed"
 
 
 def test_two_clones_train_the_same_model(bake: Bake, env: dict[str, str], tmp_path: Path) -> None:
