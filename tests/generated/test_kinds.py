@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import run_pipeline
+from test_adopt import empty, table
+
 from model import data
 from model.evaluate import evaluate
 from model.train import train
 from serving.adopt.adopt import adopt
 from serving.model_file.opening import MODEL, SKOPS, OnnxModel, open_model, reference
 from serving.rows.errors import ModelError
-from test_adopt import empty, table
 
 __all__ = ["empty"]  # a fixture
 
