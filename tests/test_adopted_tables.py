@@ -90,7 +90,7 @@ def fit(pipeline: Pipeline, rows: pd.DataFrame, truth: NDArray[np.float64], para
 '''
 
 
-def tested(laptop: Laptop, tests: str) -> str:
+def own_tests(laptop: Laptop, tests: str) -> str:
     """Run a project's own tests, of which none may fail; return pytest's last line."""
     said = laptop.run(f"python -m pytest -q -p no:cacheprovider {tests}").splitlines()[-1]
     assert " passed" in said and "failed" not in said and "error" not in said
@@ -108,7 +108,7 @@ def test_the_tests_stay_green_on_an_adopted_table(on_laptop: Laptop, tmp_path: P
     on_laptop.run(f"python -m model adopt {path} --target {list(columns)[-1]}")
     features = on_laptop.read("schema.yaml").partition("columns:")[2]
     assert "{type: " in features and "ignored" not in features
-    tested(on_laptop, TESTS)
+    own_tests(on_laptop, TESTS)
 
 
 def test_the_tests_are_of_an_own_pipeline_and_stay_green(on_laptop: Laptop) -> None:
@@ -117,7 +117,7 @@ def test_the_tests_are_of_an_own_pipeline_and_stay_green(on_laptop: Laptop) -> N
     on_laptop.replace("params.yaml", "kind: linear ", "kind: ratio ")
     on_laptop.replace("params.yaml", "seed: 20 ", "seed: 3 ")
     on_laptop.replace("params.yaml", "holdout: 0.2 ", "holdout: 0.3 ")
-    assert "skipped" not in tested(on_laptop, f"{TESTS} tests/test_export.py")
+    assert "skipped" not in own_tests(on_laptop, f"{TESTS} tests/test_export.py")
     on_laptop.replace("src/model/pipeline.py", 'rows["total_charges"]', 'rows["charges"]')
     with pytest.raises(Failed, match="charges"):
         on_laptop.run("python -m pytest -q -x -p no:cacheprovider tests/test_train.py")
@@ -128,4 +128,4 @@ def test_the_tests_stay_green_where_scores_hardly_differ(on_laptop: Laptop) -> N
     on_laptop.replace("params.yaml", "unknown_category: reject ", "unknown_category: missing ")
     on_laptop.replace("params.yaml", "max_rows: 1000 ", "max_rows: 3 ")
     on_laptop.run("python -m model contract")
-    tested(on_laptop, TESTS)
+    own_tests(on_laptop, TESTS)
