@@ -63,7 +63,7 @@ class Service:
 
 @contextmanager
 def served(
-    cwd: Path, env: dict[str, str], *prefix: str, host: str = "127.0.0.1", **variables: str
+    cwd: Path, env: dict[str, str], *prefix: str | Path, host: str = "127.0.0.1", **variables: str
 ) -> Iterator[Service]:
     """Serve a project's model as its README says; `prefix` comes ahead of the command, such as `uv run`."""
     with socket.create_server(("127.0.0.1", 0)) as free:

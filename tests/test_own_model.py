@@ -2,15 +2,15 @@
 
 import ast
 import json
-import os
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from harness import ROOT, TEMPLATE, environment
-from laptop import Laptop
+from harness import ROOT, SLUG, TEMPLATE, environment
+from laptop import SERVE, Laptop, link
 from serving import served
 
 pytestmark = pytest.mark.slow
@@ -87,7 +87,9 @@ def apply(project: Laptop, title: str, *borrowed: str) -> None:
 def project(champion: Path, tmp_path: Path) -> Laptop:
     """Return a copy of the trained project with an environment of its own, into which a recipe installs."""
     made = Laptop(champion, tmp_path)
-    made.env = environment(tmp_path / "home") | {"OMP_NUM_THREADS": "1"}
+    link(champion / SLUG, made.path, ".venv")
+    shutil.copytree(champion / SLUG / ".mypy_cache", made.path / ".mypy_cache")
+    made.env = environment(tmp_path / "home")
     made.run("uv sync --quiet")
     return made
 
@@ -132,8 +134,7 @@ def test_a_recipe_leads_to_a_served_model(project: Laptop, title: str, tmp_path:
     more = rows.assign(total_charges=rows["total_charges"] * 3)
     reviewed = pd.read_parquet(project.path / "build/predictions.parquet").set_index("id")["score"]
     expected = ask(project, more)
-    alone = project.env | {"PATH": f"{project.path / '.venv-serve/bin'}{os.pathsep}{project.env['PATH']}"}
-    with served(tmp_path / "bento/src", alone) as service:
+    with served(tmp_path / "bento/src", project.env, project.path / SERVE / "bin/python", "-m") as service:
         scores = []
         for asked in (rows, more):
             records = json.loads(asked.drop(columns="churn").to_json(orient="records"))
@@ -156,12 +157,8 @@ from serving.model_file.opening import MODEL, open_model
 from serving.rows.matrices import from_frame
 from serving.rows.schema import load_schema
 
-trees = [
-    len(set(part.ints))
-    for node in onnx.load(MODEL).graph.node
-    for part in node.attribute
-    if part.name == "class_treeids"
-]
+parts = [part for node in onnx.load(MODEL).graph.node for part in node.attribute]
+trees = [len(set(part.ints)) for part in parts if part.name == "class_treeids"]
 rows = pd.read_parquet("build/holdout.parquet")
 print(json.dumps([trees, float(open_model().score(from_frame(load_schema(), rows)).mean())]))
 """
