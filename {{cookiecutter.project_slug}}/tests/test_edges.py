@@ -220,9 +220,9 @@ def test_what_fails_or_takes_too_long_is_answered(monkeypatch: pytest.MonkeyPatc
     async def sleep(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(9)
 
-    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(route, "ANSWER_SECONDS", 0.05)
     for app, status in ((fail, 500), (sleep, 504)):
-        answer = TestClient(answers.Answers(app)).get("/predict")
+        answer = TestClient(answers.Answers(route.Route(app))).get("/readyz")
         assert answer.status_code == status and set(answer.json()) == {"error", "detail"}
         assert "Jane" not in answer.text and answer.headers["x-request-id"]
 
@@ -322,3 +322,22 @@ def test_a_page_of_another_site_can_not_ask_a_service_without_keys(monkeypatch: 
         assert local.get("/", headers={"Host": host}).status_code == 200, host
     for host in ("evil.example.com", "127.0.0.1.example.com:3000"):
         assert local.get("/", headers={"Host": host}).status_code == 403, host
+
+
+def test_a_large_request_that_takes_too_long_is_given_up(
+    client: TestClient, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route, "SMALL", 1)
+    monkeypatch.setattr(route, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(predictor(), "answer", lambda query: time.sleep(0.5))
+    assert client.post("/predict", json={"records": records[:1]}).status_code == 504
+    assert route.Share.held == 0
+
+
+def test_who_does_not_take_an_answer_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "FLUSH_SECONDS", 0.3)
+    size = 8_000_000
+    with socket.create_connection(("127.0.0.1", port)) as wire:
+        wire.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+        time.sleep(1)
+        assert len(received(wire)) < size

@@ -1,7 +1,7 @@
 """The released service: POST /predict with records, scored by the reviewed model file. It needs no pandas.
 
-A request passes `connection` (limits of its head), `answers` (its id, its time), `observe` (counts), `auth` (may this
-caller?), `route` (body, checks), `predict` (scores), `reasons`.
+A request passes `connection` (limits of its head), `answers` (its id, the form of refusals), `observe` (counts), `auth`
+(may this caller?), `route` (body, checks), `predict` (scores), `reasons`.
 """
 
 import gc
@@ -24,7 +24,7 @@ from serving.api.types import Predictions, Query
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},
     metrics={"enabled": False},
-    traffic={"timeout": 15},  # seconds; `answers` gives up after 14, of which `route` waits 10 for the body
+    traffic={"timeout": 15},  # seconds; `route` gives up after 14, of which it waits 10 for the body
 )
 class Model:
     """Opens the model file before the first request."""

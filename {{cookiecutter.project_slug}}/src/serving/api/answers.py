@@ -1,6 +1,5 @@
-"""What all answers have in common: an id of the request, one form of refusals, and an end to waiting."""
+"""What all answers have in common: an id of the request, and one form of refusals."""
 
-import asyncio
 import logging
 import re
 import traceback
@@ -9,7 +8,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.api.observe import REQUEST_ID, new_request_id, refuse
 
-ANSWER_SECONDS = 14.0  # seconds until a request is given up; BentoML does so a second later, in a form of its own
 TOKEN = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")  # a caller's id that may stand in a header and in a log
 FAILED = "the service failed, and its log says where"
 SENTENCES = {  # for the pages that BentoML answers
@@ -45,12 +43,9 @@ class Answers:
             await send(message)
 
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self.app(scope, receive, named)
+            return await self.app(scope, receive, named)
         except TimeoutError:
-            sentence = (
-                f"no answer was found within {ANSWER_SECONDS:g} seconds: send fewer records at once, or try again"
-            )
+            sentence = "no answer was found in time: send fewer records at once, or try again after a pause"
             answer = refuse(504, "timeout", sentence, {"Connection": "close"})
         except Exception as error:
             log_failure("a request", error)

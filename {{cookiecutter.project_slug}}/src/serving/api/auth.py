@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -98,6 +98,7 @@ class Guard:
         return self.keys.opens(_header(scope, b"authorization"))
 
 
+@lru_cache(64)
 def local(host: bytes) -> bool:
     """Tell whether a `Host` header names this machine and not, by a DNS entry of its own, the site of a web page.
 

@@ -19,7 +19,7 @@ MOST_HEADERS = 100
 HEAD_SECONDS = 10.0  # from the connection, or the answer before, to the end of a request's head
 MOST_CONNECTIONS = 1000  # of a worker
 MOST_PIPELINED = 16  # requests that wait for the answer to an earlier one of their connection
-FLUSH_SECONDS = 10.0  # for a caller to take what is left of its answer when the connection ends
+FLUSH_SECONDS = 10.0  # for a caller to take its answer
 LINGER_SECONDS = 1.0  # what a refused caller still sends is thrown away: it would not see the answer otherwise
 PIECE = 16_384  # bytes that are parsed at once
 SWEEP_SECONDS = 1.0
@@ -30,7 +30,7 @@ class Connections:
 
     def __init__(self) -> None:
         self.waiting: dict[Connection, float] = {}  # for a request's head, since when; the longest first
-        self.closing: dict[Connection, float] = {}  # since when
+        self.unread: dict[Connection, float] = {}  # ended, or with an answer that its caller does not take, since when
         self.timer: asyncio.TimerHandle | None = None
 
     def sweep(self, every: "set[Connection]", loop: asyncio.AbstractEventLoop) -> None:
@@ -38,9 +38,9 @@ class Connections:
         now = loop.time()
         for one in [one for one, since in self.waiting.items() if now - since > HEAD_SECONDS]:
             one.end_late()
-        ending = [one for one in every if one.transport.is_closing()]
-        self.closing = {one: self.closing.get(one, now) for one in ending}
-        for one, since in self.closing.items():
+        unread = [one for one in every if one.transport.is_closing() or one.flow.write_paused]
+        self.unread = {one: self.unread.get(one, now) for one in unread}
+        for one, since in self.unread.items():
             if now - since > FLUSH_SECONDS:
                 one.transport.abort()
         self.timer = loop.call_later(SWEEP_SECONDS, self.sweep, every, loop) if every else None
@@ -83,7 +83,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         known.waiting.pop(self, None)
-        known.closing.pop(self, None)
+        known.unread.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -123,7 +123,9 @@ class Connection(HttpToolsProtocol):
         self.unparsed, self.head_begun = 0, True
 
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size = self.unparsed + PIECE  # of the head at most, which began in the piece ahead of those bytes
+        if size > MOST_HEAD:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MOST_HEAD or len(self.headers) > MOST_HEADERS:
             self._refuse_head()
         elif len(self.pipeline) >= MOST_PIPELINED:

@@ -27,6 +27,7 @@ MOST_BYTES = int(param("service.max_bytes"))
 # Bytes of bodies and answers above SMALL that are in memory at once: a pod has some 300 MB to spare.
 MOST_HELD = 50_000_000
 BODY_SECONDS = 10.0  # seconds for a body to arrive
+ANSWER_SECONDS = 14.0  # seconds until a request is given up; BentoML does so a second later, in a form of its own
 SMALL = 65_536  # bytes of a body that is quickly answered
 PIECE = 65_536  # bytes of a large answer that are sent at once
 LISTED = 20  # fields at fault in one answer
@@ -98,11 +99,12 @@ class Route:
             return await _predict(scope, receive, send)
         elif path == "/docs.json":
             answer = Response(_document(), media_type="application/json")
-        elif path == "/metrics":
-            content = await anyio.to_thread.run_sync(exposition)
-            answer = Response(content, media_type=CONTENT_TYPE_LATEST)
         else:
-            return await of_our_form(self.app, scope, receive, send)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if path != "/metrics":
+                    return await of_our_form(self.app, scope, receive, send)
+                content = await anyio.to_thread.run_sync(exposition)
+            answer = Response(content, media_type=CONTENT_TYPE_LATEST)
         return await answer(scope, receive, send)
 
 
@@ -112,14 +114,18 @@ def _document() -> str:
 
 
 async def _predict(scope: Scope, receive: Receive, send: Send) -> None:
-    share = Share()
+    share, end = Share(), asyncio.get_running_loop().time() + ANSWER_SECONDS
     try:
-        await (await _prediction(scope, receive, share))(scope, receive, send)
+        answer = await _prediction(scope, receive, share, end)
+        if not isinstance(answer, LargeResponse):
+            return await answer(scope, receive, send)
+        async with asyncio.timeout_at(end):
+            return await answer(scope, receive, send)
     finally:
         share.free()
 
 
-async def _prediction(scope: Scope, receive: Receive, share: Share) -> Response:
+async def _prediction(scope: Scope, receive: Receive, share: Share, end: float) -> Response:
     headers = dict(scope["headers"])
     try:
         # A web page can post any other type, and none at all, to a service on its reader's machine without asking.
@@ -129,12 +135,15 @@ async def _prediction(scope: Scope, receive: Receive, share: Share) -> Response:
         if len(body) < SMALL:
             answer = _answer(body)
         else:
-            answer = await anyio.to_thread.run_sync(partial(_answer, body), limiter=aside)
+            async with asyncio.timeout_at(end):
+                answer = await anyio.to_thread.run_sync(partial(_answer, body), limiter=aside)
         if not share.grow(len(answer)):
             raise Refusal(_full())
         return (Response if len(answer) < SMALL else LargeResponse)(answer, media_type="application/json")
     except Refusal as refusal:
         return refusal.answer
+    except TimeoutError:
+        raise
     except Exception as error:
         log_failure("a prediction", error)
         return refuse(500, "failure", FAILED)
