@@ -23,12 +23,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -51,7 +48,6 @@ ATTACKS: tuple[dict[str, int], ...] = (  # connections
     {"headers": 20},
     {"unknown fields": 5},
 )
-LOOK = 0.1  # seconds between two looks at the memory
 SLOWEST = 250.0  # ms, of 99 in 100 answers beside an attack
 SETTLE = 20.0  # seconds of load ahead of the first look
 STEP, STEPS = 20_000, 10  # requests between two looks at the memory
@@ -140,6 +136,7 @@ async def restarted(service: "Service", few: "Callers", patience: float) -> list
 def beside_others(service: "Service", callers: "Callers", most: float) -> list[str]:
     """Print what callers get beside others that misuse the service; return the broken promises."""
     from loadgen import attack
+    from memory import watched
 
     columns = ("beside", "requests/s", "p50, ms", "p99, ms", "failed", "MB at most", "what the others got")
     print(f"\n| {' | '.join(columns)} |\n|---|---:|---:|---:|---:|---:|---|")
@@ -160,24 +157,6 @@ def beside_others(service: "Service", callers: "Callers", most: float) -> list[s
         if failed or p99 > SLOWEST or peak > most:
             broken.append(f"beside {name} {failed} requests failed, p99 was {p99:.0f} ms and the memory {peak:.0f} MB")
     return broken
-
-
-@contextmanager
-def watched(root: int) -> Iterator[list[float]]:
-    """Note the memory of a process and all below it, in MB, again and again."""
-    from memory import pss
-
-    sizes, over = [pss(root)], Event()
-
-    def look() -> None:
-        while not over.wait(LOOK):
-            sizes.append(pss(root))
-
-    thread = Thread(target=look)
-    thread.start()
-    yield sizes
-    over.set()
-    thread.join()
 
 
 def memory(service: "Service", callers: "Callers") -> list[str]:

@@ -5,7 +5,9 @@ has errors of its own form. What BentoML times out and documents around it stays
 """
 
 import asyncio
+from collections.abc import Container, Sequence
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 import anyio
@@ -132,11 +134,14 @@ async def _prediction(scope: Scope, receive: Receive, share: Share, end: float) 
         if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
             raise Refusal(refuse(415, "content_type", "send the content type application/json"))
         body = await _read(receive, share, int(headers.get(b"content-length", 0)))
+        answer: bytes | Response
         if len(body) < SMALL:
             answer = _answer(body)
         else:
             async with asyncio.timeout_at(end):
                 answer = await anyio.to_thread.run_sync(partial(_answer, body), limiter=aside)
+        if isinstance(answer, Response):
+            return answer
         if not share.grow(len(answer)):
             raise Refusal(_full())
         return (Response if len(answer) < SMALL else LargeResponse)(answer, media_type="application/json")
@@ -185,18 +190,15 @@ def _full() -> Response:
     return refuse(503, "busy", sentence, {"Retry-After": "1"})
 
 
-def _answer(body: bytes) -> bytes:
-    """Return the answer to a body, as JSON.
+def _answer(body: bytes) -> bytes | Response:
+    """Return the answer to a body, as JSON, or a refusal.
 
-    Raises:
-        Refusal: it breaks the contract.
+    It is not raised: an exception would keep all fields at fault until the next garbage collection, which is rare here.
     """
+    problems: Sequence[Any]
     try:
-        if body.count(b":") > MOST_FIELDS and (unknown := _unknown_fields(body)):
-            problems: list[Any] = [
-                {"loc": loc, "msg": "Extra inputs are not permitted", "type": "extra_forbidden"} for loc in unknown
-            ]
-        else:
+        problems = _unknown_fields(body) if body.count(b":") > MOST_FIELDS else ()
+        if not problems:
             return to_json(predictor().answer(Query.model_validate_json(body)))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
@@ -204,23 +206,25 @@ def _answer(body: bytes) -> bytes:
         problems = [{"loc": ["records", error.index], "msg": str(error), "type": "not_finite"}]
     first, more = problems[0], len(problems) - 1
     sentence = f"{_way(first['loc'])}: {first['msg']}" + (f" (and {more:,} more)" if more else "")
-    raise Refusal(refuse(400, first["type"], sentence, detail=problems[:LISTED]))
+    return refuse(400, first["type"], sentence, detail=problems[:LISTED])
 
 
-def _unknown_fields(body: bytes) -> list[tuple[str | int, ...]]:
-    """Return the ways to the fields that no request has; what is no JSON or has another form is left to pydantic."""
+def _unknown_fields(body: bytes) -> list[dict[str, Any]]:
+    """Return the first fields that no request has; what is no JSON or has another form is left to pydantic."""
     try:
         query = from_json(body)
     except ValueError:
         return []
     if not isinstance(query, dict):
         return []
-    unknown: list[tuple[str | int, ...]] = [(name,) for name in query if name not in Query.model_fields]
+    places: list[tuple[tuple[str | int, ...], dict[str, Any], Container[str]]] = [((), query, Query.model_fields)]
     records = query.get("records")
     for i, record in enumerate(records if isinstance(records, list) else []):
         if isinstance(record, dict):
-            unknown += [("records", i, name) for name in record if name not in ROW_FIELDS]
-    return unknown
+            places.append((("records", i), record, ROW_FIELDS))
+    unknown = ((*way, name) for way, fields, known in places for name in fields if name not in known)
+    found = islice(unknown, LISTED + 1)
+    return [{"loc": way, "msg": "Extra inputs are not permitted", "type": "extra_forbidden"} for way in found]
 
 
 def _way(loc: tuple[str | int, ...]) -> str:
