@@ -18,6 +18,10 @@ from typing import Any
 NAME = "0000000000"  # in the place of a request's own id, which is as long
 AGAIN = 0.05  # seconds until a request that got no answer is sent again
 PAUSE = 0.1  # seconds between two bytes of a slow client
+MISUSES = ("slow", "too large", "headers", "unknown fields")
+HUGE = 2_500_000  # bytes of a body; the limit is 2,000,000
+HEADS = 60_000_000  # bytes of headers, without a key
+UNKNOWN = 1_500_000  # bytes of fields that the schema does not know
 LATE = 1.0  # seconds; a caller that waited for longer sends on from now, and leaves out what it missed
 
 
@@ -169,32 +173,41 @@ class Callers:
                 await asyncio.sleep(AGAIN)
 
 
-def attack(port: int, key: str, slow: int, huge: int, size: int, seconds: float) -> dict[str, int]:
-    """Send bodies byte by byte on some connections and too large ones on others; return how often each answer came."""
+def attack(port: int, key: str, misuses: dict[str, int], seconds: float) -> dict[str, int]:
+    """Misuse a service on so many connections for each of MISUSES; return how often each answer came."""
     statuses: Counter[str] = Counter()
+    heads = b"GET /readyz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"h%07d: v\r\n" % i for i in range(HEADS // 13))
+    fields = ",".join(f'"{i:x}":1' for i in range(UNKNOWN // 9)).encode()
 
     async def one(work: Any) -> None:
         while True:
             try:
                 wire = await connect(port)
                 statuses[str((await work(wire))[0])] += 1
-                wire.transport.close()
+                wire.transport.abort()
             except OSError:
                 statuses["cut off"] += 1
                 await asyncio.sleep(AGAIN)
 
-    async def dribble(wire: Wire) -> tuple[int, bytes]:
+    async def slow(wire: Wire) -> tuple[int, bytes]:
         answer = asyncio.ensure_future(wire.ask(post(key, b"{", 1000)))
         while not answer.done():
             await asyncio.sleep(PAUSE)
             wire.transport.write(b" ")
         return await answer
 
-    async def flood(wire: Wire) -> tuple[int, bytes]:
-        return await wire.ask(post(key, b"x" * size))
+    async def too_large(wire: Wire) -> tuple[int, bytes]:
+        return await wire.ask(post(key, b"x" * HUGE))
+
+    async def headers(wire: Wire) -> tuple[int, bytes]:
+        return await wire.ask(heads)
+
+    async def unknown_fields(wire: Wire) -> tuple[int, bytes]:
+        return await wire.ask(post(key, b'{"records":[{' + fields + b"}]}"))
 
     async def all_of_them() -> None:
-        tasks = [*(one(dribble) for _ in range(slow)), *(one(flood) for _ in range(huge))]
+        works = dict(zip(MISUSES, (slow, too_large, headers, unknown_fields), strict=True))
+        tasks = [one(works[name]) for name, count in misuses.items() for _ in range(count)]
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*tasks)

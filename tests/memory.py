@@ -1,6 +1,11 @@
 """How much memory a service takes: all its processes together."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
+
+LOOK = 0.1  # seconds between two looks
 
 
 def pss(root: int) -> float:
@@ -15,6 +20,22 @@ def pss(root: int) -> float:
     while more := {child for child, parent in parents.items() if parent in family} - family:
         family |= more
     return sum(_pss(process) for process in family) / 1024
+
+
+@contextmanager
+def watched(root: int) -> Iterator[list[float]]:
+    """Note the memory of a process and all below it, in MB, again and again."""
+    sizes, over = [pss(root)], Event()
+
+    def look() -> None:
+        while not over.wait(LOOK):
+            sizes.append(pss(root))
+
+    thread = Thread(target=look)
+    thread.start()
+    yield sizes
+    over.set()
+    thread.join()
 
 
 def _pss(process: int) -> int:

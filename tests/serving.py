@@ -13,7 +13,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 START = 60  # seconds at most
@@ -59,6 +61,41 @@ class Service:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read().decode()
+
+
+HTML = b"<html><body><h1>Bad Gateway</h1></body></html>"  # as proxies answer
+
+
+@contextmanager
+def proxied(answer: bytes, plan: list[int]) -> Iterator[tuple[str, list[float]]]:
+    """Stand before a service: give each status of `plan` once, as a proxy's HTML, and then `answer`; 0 hangs up.
+
+    Yields:
+        The address, and the times of the requests.
+    """
+    times = list[float]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            times.append(time.monotonic())
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status = plan[len(times) - 1] if len(times) <= len(plan) else 200
+            self.close_connection = True
+            if status:
+                kind, body = ("application/json", answer) if status == 200 else ("text/html", HTML)
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}", times
+        server.shutdown()
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from harness import missing, needs, run
+from harness import Failed, missing, needs, run
 from laptop import Laptop
-from serving import Service, schemathesis, served
+from serving import Service, proxied, schemathesis, served
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +132,9 @@ def test_broken_and_huge_bodies_leave_it_standing(live: Live) -> None:
     for text in (head + b"Content-Length: 900\r\n\r\n{", chunked + b"zz\r\n", chunked + b"5\r\n{", b"\x16\x03\x01\x00"):
         answer = raw(live, text)
         assert not answer or re.match(rb"HTTP/1\.1 4\d\d ", answer), answer
+    assert re.search(
+        rb'(?s)^HTTP/1\.1 400 .*x-request-id: .*{"error":"[^"]+","detail":\[\]}$', raw(live, b"HELLO\r\n\r\n")
+    )
     huge = b'{"records": "' + b"x" * 30_000_000 + b'"}'
     wire = http.client.HTTPConnection(urlsplit(live.service.address).netloc, timeout=30)
     wire.request("POST", "/predict", huge, {"Authorization": f"Bearer {live.key}", "Content-Type": "application/json"})
@@ -162,15 +165,27 @@ def test_the_calls_of_the_page_for_callers(live: Live, tmp_path: Path, way: str)
         run(*generate.split(), cwd=tmp_path, env=live.laptop.env)
     command = prepare(tmp_path, re.findall(rf"(?s)```{language}\n(.*?)```", page)[block])
     env = live.laptop.env | {"SERVICE_URL": live.service.address, "SERVICE_KEY": live.key}
-    told = run(*command, cwd=tmp_path, env=env)
-    prediction = json.loads(live.ask("/predict", request(live))[1])["predictions"][0]
-    if way == "curl":
-        assert json.loads(told)["predictions"] == [prediction] and len(prediction["reasons"]) == 3
-    else:
-        name, score = told.split()
-        assert (name, float(score)) == (prediction["id"], prediction["score"])
-    with pytest.raises(Exception, match="Authorization: Bearer KEY"):
+    answer = live.ask("/predict", request(live))[1]
+    prediction = json.loads(answer)["predictions"][0]
+
+    def told(address: str) -> None:
+        text = run(*command, cwd=tmp_path, env=env | {"SERVICE_URL": address})
+        if way == "curl":
+            assert json.loads(text)["predictions"] == [prediction] and len(prediction["reasons"]) == 3
+        else:
+            name, score = text.split()
+            assert (name, float(score)) == (prediction["id"], prediction["score"])
+
+    told(live.service.address)
+    with pytest.raises(Failed, match="401.*Authorization: Bearer KEY"):
         run(*command, cwd=tmp_path, env=env | {"SERVICE_KEY": "wrong"})
+    with proxied(answer.encode(), [502, 0, 429]) as (address, times):
+        told(address)
+    assert len(times) == 4 and times[3] - times[2] > max(0.9, times[1] - times[0]), "it waits, and longer each time"
+    for status in (404, 413):
+        with proxied(b"", [status]) as (address, times), pytest.raises(Failed, match=rf"\b{status}\b") as failed:
+            run(*command, cwd=tmp_path, env=env | {"SERVICE_URL": address})
+        assert len(times) == 1 and "Traceback" not in str(failed.value), "the same would come back"
 
 
 def shell(folder: Path, text: str) -> list[str]:

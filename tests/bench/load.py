@@ -7,8 +7,9 @@ from another core.
    got no answer. Each request must get one 200 with its own id, and the old process must end within the grace period
    of deploy/base/deployment.yaml, of which the pause ahead of SIGTERM is taken off. A caller waits for its answer: what
    it would have sent meanwhile is left out.
-2. Eight callers, alone and then beside connections that send their body byte by byte or bodies over the limit again
-   and again; none of theirs may fail.
+2. Eight callers, alone and then beside connections that send their body byte by byte, bodies over the limit, 60 MB of
+   headers without a key, or 1.5 MB of unknown fields, again and again; none of theirs may fail, and the memory must
+   stay below the limit of deploy/base/deployment.yaml.
 3. The memory of all its processes after each 20,000 of 200,000 requests, and after 20,000 to paths that don't exist.
    The first look comes after some seconds of load: BentoML keeps a little of each request for as long as its
    `traffic.timeout`, so the memory is that of the rate and not of the number of requests.
@@ -39,8 +40,14 @@ SECONDS = 300.0  # of load around the restart
 SHARE = 0.8  # of the limit
 CLIENTS = 32  # around the restart
 BESIDE = 10.0  # seconds of each attack
-ATTACKS = {"alone": (0, 0), "200 slow": (200, 0), "20 too large": (0, 20), "both": (200, 20)}  # connections
-HUGE = 2_500_000  # bytes; the limit is 2,000,000
+ATTACKS: tuple[dict[str, int], ...] = (  # connections
+    {},
+    {"slow": 200},
+    {"too large": 20},
+    {"slow": 200, "too large": 20},
+    {"headers": 20},
+    {"unknown fields": 5},
+)
 SLOWEST = 250.0  # ms, of 99 in 100 answers beside an attack
 SETTLE = 20.0  # seconds of load ahead of the first look
 STEP, STEPS = 20_000, 10  # requests between two looks at the memory
@@ -73,7 +80,7 @@ def main() -> None:
                 sys.exit(f"error: the service answers {wrong[0]}")
             broken = [
                 *asyncio.run(restarted(service, callers, grace(project.path))),
-                *beside_others(callers),
+                *beside_others(service, callers, limit(project.path)),
                 *memory(service, callers),
             ]
     sys.exit("\n".join(["", *(f"broken: {promise}" for promise in broken)]) if broken else 0)
@@ -91,6 +98,12 @@ def grace(project: Path) -> float:
     spec = yaml.safe_load((project / DEPLOYMENT).read_text())["spec"]["template"]["spec"]
     pause = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     return float(spec["terminationGracePeriodSeconds"] - pause)
+
+
+def limit(project: Path) -> float:
+    """Return the memory that a pod may have, in MB as `pss` counts them."""
+    spec = yaml.safe_load((project / DEPLOYMENT).read_text())["spec"]["template"]["spec"]
+    return float(spec["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi"))
 
 
 async def restarted(service: "Service", few: "Callers", patience: float) -> list[str]:
@@ -120,27 +133,29 @@ async def restarted(service: "Service", few: "Callers", patience: float) -> list
     return [f"{found.lost()} requests were lost"] if found.lost() or found.wrong else []
 
 
-def beside_others(callers: "Callers") -> list[str]:
+def beside_others(service: "Service", callers: "Callers", most: float) -> list[str]:
     """Print what callers get beside others that misuse the service; return the broken promises."""
     from loadgen import attack
+    from memory import watched
 
-    print("\n| beside | requests/s | p50, ms | p99, ms | failed | what the others got |\n|---|---:|---:|---:|---:|---|")
+    columns = ("beside", "requests/s", "p50, ms", "p99, ms", "failed", "MB at most", "what the others got")
+    print(f"\n| {' | '.join(columns)} |\n|---|---:|---:|---:|---:|---:|---|")
     broken = []
-    for name, (slow, huge) in ATTACKS.items():
+    for misuses in ATTACKS:
+        name = ", ".join(f"{count} {what}" for what, count in misuses.items()) or "alone"
         say(f"{BESIDE:.0f} seconds of callers beside: {name}")
-        with ProcessPoolExecutor(1) as pool:
-            others = pool.submit(attack, callers.port, callers.key, slow, huge, HUGE, BESIDE + 2)
+        with ProcessPoolExecutor(1) as pool, watched(service.process.pid) as sizes:
+            others = pool.submit(attack, callers.port, callers.key, misuses, BESIDE + 2)
             time.sleep(1)
             found = asyncio.run(callers.load(seconds=BESIDE))
             got = others.result()
-        failed = len(found.wrong) + found.retries
+        failed, peak = len(found.wrong) + found.retries, max(sizes)
         p50, p99 = found.quantile(0.5), found.quantile(0.99)
         answers = ", ".join(f"{status}: {count:,}" for status, count in sorted(got.items()))
-        print(
-            f"| {name} | {len(found.times) / BESIDE:,.0f} | {p50:.1f} | {p99:.1f} | {failed} | {answers} |", flush=True
-        )
-        if failed or p99 > SLOWEST:
-            broken.append(f"beside {name} {failed} requests failed, and p99 was {p99:.0f} ms")
+        figures = f"{len(found.times) / BESIDE:,.0f} | {p50:.1f} | {p99:.1f} | {failed} | {peak:.0f}"
+        print(f"| {name} | {figures} | {answers} |", flush=True)
+        if failed or p99 > SLOWEST or peak > most:
+            broken.append(f"beside {name} {failed} requests failed, p99 was {p99:.0f} ms and the memory {peak:.0f} MB")
     return broken
 
 

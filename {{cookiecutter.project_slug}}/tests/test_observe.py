@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
-from serving.api.observe import PredictionLog
+from serving.api.observe import FIELDS, PredictionLog
 from serving.api.predict import predictor
 from serving.rows.errors import ModelError
 from serving.rows.schema import load_schema
@@ -71,7 +71,8 @@ def test_a_refused_body_is_not_logged(
     client: TestClient, records: Records, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert client.post("/predict", json={"records": [records[0] | {"no such column": "Jane Doe"}]}).status_code == 400
-    assert client.post("/predict", content=b"Jane Doe").status_code == 400
+    headers = {"content-type": "application/json"}
+    assert client.post("/predict", content=b"Jane Doe", headers=headers).status_code == 400
     captured = capfd.readouterr()
     assert "Jane" not in captured.out + captured.err + caplog.text
 
@@ -90,7 +91,7 @@ def test_a_share_of_the_records_is_logged_and_always_the_same(project: Path) -> 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"fields": ["score", "name"]}, "service.log.fields: 'name' is none of time, model_version, id, score, label"),
+        ({"fields": ["score", "name"]}, f"service.log.fields: 'name' is none of {', '.join(FIELDS)}"),
         ({"features": ["no such"]}, "service.log.features: schema.yaml has no column 'no such'"),
         ({"sample": 1.5}, "service.log.sample: Input should be less than or equal to 1"),
         ({"more": 1}, "service.log.more: Extra inputs are not permitted"),

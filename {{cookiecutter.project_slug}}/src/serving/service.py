@@ -1,12 +1,15 @@
 """The released service: POST /predict with records, scored by the reviewed model file. It needs no pandas.
 
-A request passes `observe` (counts), `auth` (may this caller?), `route` (body, checks), `predict` (scores), `reasons`.
+A request passes `connection` (limits of its head), `answers` (its id, the form of refusals), `observe` (counts), `auth`
+(may this caller?), `route` (body, checks), `predict` (scores), `reasons`.
 """
 
 import gc
 
 import bentoml
 
+from serving.api import connection
+from serving.api.answers import Answers
 from serving.api.auth import Guard
 from serving.api.observe import Meter
 from serving.api.predict import predictor
@@ -21,7 +24,7 @@ from serving.api.types import Predictions, Query
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},
     metrics={"enabled": False},
-    traffic={"timeout": 15},  # seconds, of which `route` waits 10 for the body
+    traffic={"timeout": 15},  # seconds; `route` gives up after 14, of which it waits 10 for the body
 )
 class Model:
     """Opens the model file before the first request."""
@@ -43,6 +46,8 @@ class Model:
         return self.predictor.ready()
 
 
+connection.install()
+Model.add_asgi_middleware(Answers)  # type: ignore[attr-defined]
 Model.add_asgi_middleware(Meter)  # type: ignore[attr-defined]
 Model.add_asgi_middleware(Guard)  # type: ignore[attr-defined]
 Model.add_asgi_middleware(Route)  # type: ignore[attr-defined]

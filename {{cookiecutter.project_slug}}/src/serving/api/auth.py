@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -24,6 +24,7 @@ NO_KEY = (
     " `uv run model key` prints, or serve with --host 127.0.0.1"
 )
 WRONG_KEY = "send the header `Authorization: Bearer KEY` with a key that this service knows"
+FOREIGN_NAME = "a service without keys answers to 127.0.0.1 and localhost, and to no name of another site"
 
 logger = logging.getLogger("bentoml.model")  # BentoML prints what its own loggers get
 
@@ -78,19 +79,38 @@ class Guard:
         self.assets = "docs" in pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self.allows(scope):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if not self.keys.configured and not reachable():
+            if local(_header(scope, b"host")):
+                return await self.app(scope, receive, send)
+            return await refuse(403, "host", FOREIGN_NAME)(scope, receive, send)
+        if self.allows(scope):
             return await self.app(scope, receive, send)
         sentence = WRONG_KEY if self.keys.known() else NO_KEY
         return await refuse(401, "unauthorized", sentence, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
     def allows(self, scope: Scope) -> bool:
-        """Tell whether a request may pass."""
-        if not self.keys.configured and not reachable():
-            return True
+        """Tell whether a request to a service with keys may pass."""
         path: str = scope["path"]
         if path in self.open or (self.assets and path.startswith(ASSETS)):
             return True
-        return self.keys.opens(next((value for name, value in scope["headers"] if name == b"authorization"), b""))
+        return self.keys.opens(_header(scope, b"authorization"))
+
+
+@lru_cache(64)
+def local(host: bytes) -> bool:
+    """Tell whether a `Host` header names this machine and not, by a DNS entry of its own, the site of a web page.
+
+    A page may ask its own site for anything, and its owner may let that site's name lead to 127.0.0.1 (DNS rebinding).
+    """
+    name = re.sub(r":\d*$", "", host.decode("latin-1")).strip("[]").lower()
+    if "." not in name or name.endswith(".localhost"):
+        return True
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 @cache
@@ -104,6 +124,10 @@ def reachable() -> bool:
     except (psutil.Error, OSError):
         return True
     return not all(ip_address(one.laddr.ip).is_loopback for one in sockets if one.status == psutil.CONN_LISTEN)
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    return next((value for name, value in scope["headers"] if name == wanted), b"")
 
 
 def _digests(source: str, text: str) -> list[bytes]:

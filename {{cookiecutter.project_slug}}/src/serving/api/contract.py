@@ -13,12 +13,22 @@ from serving.rows.schema import Column, load_schema
 PATH = Path("openapi.json")
 PAGE = Path("docs/api.md")  # for the callers' developers; its one JSON block is a request that fits
 REFUSALS = {
-    "400": "The body or one of its fields breaks this contract",
-    "401": "The key is missing or unknown",
-    "408": "The body did not arrive in time",
-    "413": "The body is too large",
-    "415": "The body is not JSON",
+    400: "The body or one of its fields breaks this contract, or the request is no HTTP",
+    401: "The key is missing or unknown",
+    403: "A service without keys was asked by a name that is not this machine's",
+    404: "There is nothing at this path",
+    405: "The path has other methods",
+    408: "The headers or the body did not arrive in time",
+    413: "The body is too large",
+    415: "The body is not JSON, or does not say so",
+    431: "The headers are too large or too many",
+    500: "The service failed",
+    503: "The service is not ready, or busy with too many connections or large requests",
+    504: "No answer was found in time",
 }
+ANY_PATH = (400, 403, 405, 408, 431, 500, 503, 504)
+OPEN = ("/livez", "/readyz", "/healthz")  # to all, without a key
+REQUEST_ID = {"type": "string", "pattern": "^[A-Za-z0-9._~+/=:@-]{1,128}$"}
 
 
 def contract(*, check: bool) -> None:
@@ -60,7 +70,12 @@ def _value(column: Column) -> Any:
 
 
 def render() -> str:
-    """Return the OpenAPI document of the one route, from the types that check the requests."""
+    """Return the OpenAPI document as text, always the same for the same service."""
+    return json.dumps(document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of all paths for callers, from the types that check the requests."""
     from serving.api.types import Error, Predictions, Query
 
     used = models_json_schema(
@@ -68,24 +83,63 @@ def render() -> str:
         ref_template="#/components/schemas/{model}",
     )[1]["$defs"]
     key = {"type": "http", "scheme": "bearer", "description": "None is needed where the service listens on loopback"}
-    operation = {
+    named = {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "Comes back in the answer; one that is no such token counts as none",
+        "schema": {"type": "string"},
+    }
+    predict = {
         "operationId": "predict",
         "summary": "Score each record",
         "description": "A label follows from the reviewed threshold.",
         "security": [{"key": []}],
+        "parameters": [named],
         "requestBody": {"required": True, "content": _json("Query")},
-        "responses": {
-            "200": {"description": "The predictions", "content": _json("Predictions")},
-            **{status: {"description": text, "content": _json("Error")} for status, text in REFUSALS.items()},
+        "responses": _answers("The predictions", _json("Predictions"), 401, 413, 415),
+    }
+    paths: dict[str, Any] = {"/predict": {"post": predict}}
+    for path, summary, content in (
+        ("/livez", "Whether the process answers", "text/plain"),
+        ("/healthz", "The same as /livez", "text/plain"),
+        ("/readyz", "Whether the model scores", "text/plain"),
+        ("/metrics", "Metrics, as Prometheus reads them", "text/plain"),
+        ("/docs.json", "This document", "application/json"),
+    ):
+        kind = {"type": "object"} if content == "application/json" else {"type": "string"}
+        paths[path] = {
+            "get": {
+                "operationId": path.strip("/").replace(".", "_"),
+                "summary": summary,
+                "security": [] if path in OPEN else [{"key": []}],
+                "responses": _answers(summary, {content: {"schema": kind}}, *(() if path in OPEN else (401,))),
+            }
+        }
+    return {
+        "openapi": "3.1.0",  # its types are those of JSON Schema, which pydantic writes
+        "info": {
+            "title": "Model",
+            "version": "1",
+            "description": f"Any other path answers 404, with the same form: {REFUSALS[404].lower()}.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": used,
+            "securitySchemes": {"key": key},
+            "headers": {"RequestId": {"description": "The caller's, or a new one", "schema": REQUEST_ID}},
         },
     }
-    document = {
-        "openapi": "3.1.0",  # its types are those of JSON Schema, which pydantic writes
-        "info": {"title": "Model", "version": "1"},
-        "paths": {"/predict": {"post": operation}},
-        "components": {"schemas": used, "securitySchemes": {"key": key}},
-    }
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _answers(description: str, content: dict[str, object], *refusals: int) -> dict[str, Any]:
+    """Return what a path may answer: its own content, and the refusals of all paths and these."""
+    headers: dict[str, Any] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    answers: dict[str, Any] = {"200": {"description": description, "content": content, "headers": headers}}
+    for status in (*ANY_PATH, *refusals):
+        more: dict[str, Any] = {"Allow": {"schema": {"type": "string"}}} if status == 405 else {}
+        text = {"description": REFUSALS[status], "content": _json("Error"), "headers": headers | more}
+        answers[str(status)] = text
+    return answers
 
 
 def _json(name: str) -> dict[str, object]:

@@ -6,6 +6,7 @@ import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -22,7 +23,7 @@ from serving.rows.errors import ModelError
 from serving.rows.parameters import PARAMS, param
 from serving.rows.schema import Schema
 
-FIELDS = ("time", "model_version", "id", "score", "label")
+FIELDS = ("time", "model_version", "model_md5", "request_id", "id", "score", "label")
 TENTHS = tuple(i / 10 for i in range(1, 11))
 
 # A path that is none of these counts as "other": each value of a label takes memory, and callers choose paths.
@@ -32,6 +33,13 @@ REQUESTS = Counter("model_requests_total", "Requests answered", ["path", "status
 SECONDS = Histogram("model_request_seconds", "Time from a request's head to its answer", ["path"])
 RECORDS = Counter("model_records_total", "Records scored")
 REJECTED = Counter("model_rejected_total", "Requests refused, by the first reason", ["reason"])
+
+REQUEST_ID: ContextVar[str] = ContextVar("REQUEST_ID", default="")  # of the request that is being answered
+
+
+def new_request_id() -> str:
+    """Return a name for a request whose caller gave none."""
+    return f"{random.getrandbits(64):016x}"  # noqa: S311 - no secret
 
 
 @cache
@@ -115,10 +123,10 @@ class PredictionLog:
         self.has_id = bool(schema.id)
         self.places = {name: f"c{i}" for i, name in enumerate(schema.columns) if name in self.settings.features}
 
-    def write(self, version: str, records: Sequence[BaseModel], rows: Sequence[dict[str, Any]]) -> None:
-        """Write the lines of one request's records and their predictions."""
+    def write(self, model: Mapping[str, str], records: Sequence[BaseModel], rows: Sequence[dict[str, Any]]) -> None:
+        """Write the lines of one request's records and their predictions; `model` names what made them."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        always: dict[str, Any] = {"time": now, "model_version": version}
+        always: dict[str, Any] = {"time": now, "request_id": REQUEST_ID.get(), **model}
         lines = []
         for record, row in zip(records, rows, strict=True):
             if not self.samples(row["id"]):

@@ -1,5 +1,6 @@
 """From a checked query to its answer: score, label, reasons, metrics, log."""
 
+import hashlib
 import math
 from functools import cache
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from serving.api.observe import RECORDS, TENTHS, PredictionLog, score_histogram
 from serving.api.reasons import Explainer
 from serving.api.types import BINARY, LABELS, SCHEMA, Query
-from serving.model_file.opening import open_model, reference
+from serving.model_file.opening import MODEL, open_model, reference
 from serving.rows.matrices import from_records
 from serving.rows.parameters import param
 
@@ -30,7 +31,11 @@ class Predictor:
         self.model = open_model()
         self.threshold = float(param("threshold")) if BINARY else 0.0
         version = bentoml.server_context.bento_version
-        self.version = "dev" if version in (None, "", "not available") else version
+        self.names = {
+            "model_version": "dev" if version in (None, "", "not available") else version,
+            # as dvc.lock names the file: no protection, which its review has, but the way from an answer to a commit
+            "model_md5": hashlib.md5(MODEL.read_bytes(), usedforsecurity=False).hexdigest(),
+        }
         noted = reference(self.model)
         self.explainer = Explainer(self.model, SCHEMA, noted["typical"])
         self.histogram = score_histogram(TENTHS if BINARY else tuple(noted["deciles"]))
@@ -52,11 +57,11 @@ class Predictor:
         RECORDS.inc(len(rows))
         for value in scores:
             self.histogram.observe(value)
-        self.log.write(self.version, records, rows)
+        self.log.write(self.names, records, rows)
         if query.reasons:
             found = self.explainer.explain(records, query.reasons)
             rows = [row | {"reasons": reasons} for row, reasons in zip(rows, found, strict=True)]
-        return {"model_version": self.version, "predictions": rows}
+        return self.names | {"predictions": rows}
 
     def ready(self) -> bool:
         """Tell whether the model scores a row: the typical one, which suits every schema and pipeline."""

@@ -16,6 +16,7 @@ if POLICY not in ("reject", "missing"):
     raise ModelError(f"{PARAMS}: service.unknown_category is 'reject' or 'missing', not {POLICY!r}")
 
 Row: Any = SCHEMA.row_model(unknown_is_missing=POLICY == "missing")
+ROW_FIELDS = frozenset({*SCHEMA.columns, *filter(None, [SCHEMA.id])})
 
 
 class Query(BaseModel):
@@ -53,6 +54,7 @@ class Predictions(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     model_version: str
+    model_md5: str = Field(description="MD5 of the model file, as dvc.lock names it")
     predictions: list[Prediction]
 
 
