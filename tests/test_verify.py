@@ -278,7 +278,7 @@ def test_a_clone_asks_its_origin(project: Laptop, capsys: Print, monkeypatch: py
     bend_environment(project)
     leave_main(project)
     assert verify("1.0.0", files, registry(project)) == 1
-    assert "Broken: commit, env/production. " in capsys.readouterr().out
+    assert "Broken: commit, env/staging, env/production. " in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ def inspect(project: Project, environment: str, state: State, known: tags.Known)
             problems.append(
                 f"the manifests run {', '.join(named) or 'no image'}, and release.json says {state.release.image}"
             )
-        what = replace(state.release, environment=environment, settings=state.settings)
+        tagged = next((one.image for one in known.releases if one.version == state.version), state.release.image)
+        what = replace(state.release, environment=environment, settings=state.settings, image=tagged)
         rendered = render(project, what)["manifests.yaml"]
     except CommandError as error:
         return Deployed(tuple(problems), unchecked=str(error))
