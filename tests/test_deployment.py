@@ -111,19 +111,19 @@ def test_from_merge_to_production_and_back(factory: World, cluster: Cluster, pla
     assert first["model_version"] == "1.0.0" and len(first["predictions"]) == len(RECORDS)
 
     done = factory.act(factory.dispatch(action="promote", environment="production"), "promote.yml")
-    assert done.jobs == {"promote": "success"}, str(done)
+    assert done.jobs == {"plan": "success", "promote": "success"}, str(done)
     cluster.sync("production")
     assert cluster.predict("production") == first, "production answers as staging did, to the last digit"
 
-    done = factory.act(factory.merge("worse"), "release.yml")
+    done = factory.act(factory.merge("better"), "release.yml")
     assert done.jobs == {"release": "success"}, str(done)
     cluster.sync("staging")
-    bad = cluster.predict("staging")
-    assert bad["model_version"] == "1.1.0" and bad["predictions"] != first["predictions"]
+    second = cluster.predict("staging")
+    assert second["model_version"] == "1.1.0" and second["predictions"] != first["predictions"]
     assert cluster.predict("production") == first, "a release does not reach production by itself"
     gitops("promote", "production", "1.1.0")
     cluster.sync("production")
-    assert cluster.predict("production") == bad
+    assert cluster.predict("production") == second
 
     gitops("rollback", "production")
     cluster.sync("production")

@@ -4,9 +4,12 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from people import Person
 
 FILES = {"kustomization.yaml", "manifests.yaml", "release.json"}
 LOCK = "stages:\n  train:\n    outs:\n    - path: build/model.bin\n      md5: '{:032x}'\n"
+IDENTITY = "1d" * 32
 PROTECTED = "#!/bin/sh\necho 'GH006: protected branch hook declined' >&2\nexit 1\n"
 
 
@@ -42,7 +46,7 @@ class Team(Person):
     def tag(self, version: str, image: str, *flags: str) -> None:
         """Tag HEAD as a release does."""
         with contextlib.chdir(self.path):
-            text = tags.message(load(), version, f"model {version}", version * 3, image)
+            text = tags.message(load(), version, f"model {version}", IDENTITY, image)
         self.git("tag", "--annotate", *flags, "--message", text, f"churn-model@v{version}")
 
     def state(self, place: str, revision: str = "") -> dict[str, str]:
@@ -137,7 +141,8 @@ def test_a_promotion_writes_what_was_released(ann: Team) -> None:
         "tag": "churn-model@v1.1.0",
         "commit": released,
         "reason": "model 1.1.0",
-        "identity": "1.1.01.1.01.1.0",
+        "identity": IDENTITY,
+        "settings": released,
         "image": named,
         "model_md5": f"{110:032x}",
         "lock_sha256": hashlib.sha256((ann.path / "dvc.lock").read_bytes()).hexdigest(),
@@ -146,7 +151,11 @@ def test_a_promotion_writes_what_was_released(ann: Team) -> None:
     assert ann.git("rev-list", "--count", "origin/env/staging") == "1", "a root of its own"
     subject, body = ann.git("log", "--format=%an: %s%n%b", "origin/env/staging").split("\n", 1)
     assert subject == "Dana: Promote churn-model 1.1.0 to staging"
-    assert f"Image: {named}" in body and "Release: churn-model@v1.1.0" in body and "Reason: model 1.1.0." in body
+    assert (
+        f"Image: {named}" in body
+        and "Release: churn-model@v1.1.0" in body
+        and "Why there is this release: model 1.1.0." in body
+    )
 
 
 def test_the_next_promotion_changes_image_and_version_and_nothing_else(ann: Team) -> None:
@@ -188,7 +197,7 @@ def test_a_tag_that_was_moved_after_staging_does_not_reach_production(ann: Team)
     ann.tag("1.0.0", f"registry.example.com/evil@sha256:{'6' * 64}", "--force")
     ann.git("push", "--quiet", "--force", "origin", "refs/tags/churn-model@v1.0.0")
     for words in (["production"], ["production", "1.0.0"]):
-        with pytest.raises(Failed, match=r"error: staging never ran 1\.0\.0 with the image that its tag names"):
+        with pytest.raises(Failed, match=r"error: the tag churn-model@v1\.0\.0 names .* was moved or forged"):
             ann.gitops("promote", *words)
     assert ann.git("ls-remote", "origin", "env/production") == ""
 
@@ -421,13 +430,15 @@ def test_status_shows_what_runs_since_when_and_what_waits(ann: Team) -> None:
     assert staging.split()[:2] == ["staging", "1.1.0"] and "(today)" in staging and digest in staging
     assert staging.endswith("roc_auc 0.1100  model 1.1.0")
     assert production.startswith("production   1.0.0    2026-01-02 (") and " days)" in production
-    (waits,) = rest
-    assert waits.startswith("Not yet in production: 1.1.0, released 20") and waits.endswith("(model 1.1.0)")
+    assert rest[0] == "A rollback of staging takes back the model: 1.1.0 → 1.0.0."
+    assert rest[1].startswith("Not yet in production: 1.1.0, released 20") and rest[1].endswith("(model 1.1.0)")
+    assert len(rest) == 2
     facts = json.loads(ann.gitops("status", "--json"))
     assert facts["staging"]["waiting"] == [] and facts["production"]["waiting"] == ["1.1.0"]
     assert facts["production"]["running"]["version"] == "1.0.0"
     assert facts["production"]["running"]["since"] == "2026-01-02T03:04:05+00:00"
-    assert facts["staging"]["running"]["image"] == named
+    assert facts["staging"]["running"]["image"] == named and facts["staging"]["rollback"] == "1.0.0"
+    assert facts["staging"]["problems"] == facts["production"]["problems"] == []
 
 
 @pytest.mark.parametrize("broken", ["not json", "[]", '{"version": 7}'])
@@ -438,7 +449,9 @@ def test_a_branch_that_somebody_edited_is_said_and_mended(ann: Team, broken: str
     ann.git("commit", "--quiet", "--all", "-m", "Edit by hand")
     ann.git("push", "--quiet", "origin", "env/production")
     ann.git("switch", "--quiet", "main")
-    assert ann.gitops("status").splitlines()[2].split()[:2] in (["production", "unknown"], ["production", "7"])
+    said = ann.gitops("status")
+    assert said.splitlines()[2].split()[:2] == ["production", "unknown"]
+    assert re.search(r"^✗ production: .*release\.json of .*: what runs can't be told\.$", said, re.MULTILINE)
     ann.gitops("rollback", "production")
     assert ann.state("production") == ann.state("production", "~2")
 
@@ -459,3 +472,284 @@ def test_commands_do_not_depend_on_how_git_is_set_up(ann: Team) -> None:
     ann.gitops("rollback", "staging")
     assert "\r" not in ann.state("staging")["manifests.yaml"] and os.linesep == "\n"
     assert ann.state("staging") == ann.state("staging", "~2")
+
+
+def settings(person: Team, text: str = "value: 5", place: str = "production") -> str:
+    """Merge another most replicas of an environment to main, without a release, and return the commit."""
+    overlay = person.path / f"deploy/overlays/{place}/kustomization.yaml"
+    overlay.write_text(re.sub(r"(/spec/maxReplicas, )value: \d+", rf"\1{text}", overlay.read_text()))
+    person.git("commit", "--quiet", "--all", "-m", f"Set {text}")
+    person.git("push", "--quiet", "origin", "HEAD:main")
+    return person.git("rev-parse", "HEAD")
+
+
+def replicas(files: dict[str, str]) -> int:
+    """Return the most pods that the manifests allow."""
+    (scaler,) = [one for one in yaml.safe_load_all(files["manifests.yaml"]) if one["kind"] == "HorizontalPodAutoscaler"]
+    return int(scaler["spec"]["maxReplicas"])
+
+
+def test_settings_reach_production_with_the_same_image_and_survive_a_rollback_of_the_model(ann: Team) -> None:
+    live(ann, "1.0.0", "1.1.0")
+    ann.release("1.2.0")
+    ann.gitops("promote", "staging")
+    first = ann.git("rev-parse", "HEAD")
+    commit = settings(ann)
+    assert f"Not yet in production: the settings of main, {commit[:9]}" in ann.gitops("status")
+    preview = ann.gitops("apply", "production", "--dry-run")
+    assert "+  maxReplicas: 5" in preview and "sha256:" not in preview and ann.versions("production")[-1] == "1.1.0"
+    before = ann.state("production")
+    ann.gitops("apply", "production", "--reason", "A campaign\nImage: forged")
+    after = ann.state("production")
+    assert (image(after), replicas(after)) == (image(before), 5), "the model that staging tries does not come along"
+    log = ann.git("log", "-1", "--format=%s%n%(trailers)", "origin/env/production").splitlines()
+    assert log[0] == f"Apply the settings of {commit[:9]} to production"
+    assert {"Reason: A campaign Image: forged", f"Settings: {commit}", f"Image: {image(before)}"} <= set(log)
+    assert any(line.startswith("Requested-by: Dana <dana@example.invalid>") for line in log)
+    assert any(line.startswith("From: a clone on ") for line in log)
+    assert "Nothing to do: production has the settings of" in ann.gitops("apply", "production")
+    said = ann.gitops("status")
+    assert (
+        f"A rollback of production takes back the model: 1.1.0 → 1.0.0, and keeps the settings of {commit[:9]}." in said
+    )
+    assert f"production has the settings of {commit[:9]} (Set value: 5)" in said and "✗" not in said
+
+    assert f"the settings of {commit[:9]}, which were applied by themselves, stay" in ann.gitops(
+        "rollback", "production"
+    )
+    back = ann.state("production")
+    assert (image(back)[-3:], replicas(back)) == ("064", 5) and json.loads(back["release.json"])["version"] == "1.0.0"
+    ann.gitops("promote", "production")
+    assert replicas(ann.state("production")) == 5, "a promotion does not take later settings back either"
+    ann.gitops("apply", "production", first[:9])
+    assert replicas(ann.state("production")) == 6 and ann.versions("production")[-1] == "1.2.0"
+    assert "✗" not in ann.gitops("status")
+
+
+def test_settings_that_main_does_not_hold_are_not_applied(ann: Team) -> None:
+    with pytest.raises(Failed, match="error: production runs nothing yet"):
+        ann.gitops("apply", "production")
+    live(ann, "1.0.0")
+    ann.git("commit", "--quiet", "--allow-empty", "-m", "Nobody saw this")
+    rogue = ann.git("rev-parse", "HEAD")
+    with pytest.raises(Failed, match=f"error: {rogue} is not on main, so nobody reviewed its settings"):
+        ann.gitops("apply", "production", rogue)
+    for word in ("--upload-pack=x", "main", "HEAD", "$(id)"):
+        with pytest.raises(Failed, match=f"error: {re.escape(repr(word))} is no commit"):
+            ann.gitops("apply", "production", "--", word)
+    assert ann.versions("production") == ["1.0.0"]
+
+
+def edit(person: Team, place: str, name: str, old: str, new: str) -> None:
+    """Change a file of an environment by hand."""
+    person.git("fetch", "--quiet", "origin")
+    person.git("switch", "--quiet", "--force-create", "hand", f"origin/env/{place}")
+    text = (person.path / name).read_text()
+    assert old in text
+    (person.path / name).write_text(text.replace(old, new))
+    person.git("commit", "--quiet", "--all", "-m", "Edit by hand")
+    person.git("push", "--quiet", "origin", f"HEAD:env/{place}")
+    person.git("switch", "--quiet", "main")
+
+
+def test_a_manifest_that_was_edited_by_hand_is_shown_and_put_right(ann: Team) -> None:
+    live(ann, "1.0.0", "1.1.0")
+    good = ann.state("production")
+    edit(ann, "production", "manifests.yaml", "maxReplicas: 6", "maxReplicas: 60")
+    said = ann.gitops("status")
+    assert "✗ production: the manifests were changed by hand: 2 lines differ" in said
+    assert "    -  maxReplicas: 6\n" in said and "    +  maxReplicas: 60\n" in said and "✗ staging" not in said
+    with pytest.raises(
+        Failed, match=r"✗ env/production: the manifests were changed by hand(.|\n)*Broken: env/production\."
+    ):
+        ann.gitops("verify")
+    ann.gitops("apply", "production")
+    assert ann.state("production")["manifests.yaml"] == good["manifests.yaml"]
+    assert "Every link holds." in ann.gitops("verify")
+
+    edit(ann, "production", "manifests.yaml", image(good), evil := f"evil.example.com/x@sha256:{'6' * 64}")
+    assert f"✗ production: the manifests run {evil}, and release.json says {image(good)}." in ann.gitops("status")
+    ann.gitops("promote", "production", "1.1.0")
+    assert ann.state("production") == good | {"release.json": ann.state("production")["release.json"]}
+
+
+def test_a_rollback_passes_over_what_was_edited_by_hand(ann: Team) -> None:
+    live(ann, "1.0.0")
+    good = ann.state("production")
+    edit(ann, "production", "manifests.yaml", image(good), f"evil.example.com/x@sha256:{'6' * 64}")
+    ann.release("1.1.0")
+    ann.gitops("promote", "staging")
+    ann.gitops("promote", "production")
+    assert "passing over" in ann.gitops("rollback", "production")
+    assert ann.state("production") == good
+
+
+def test_an_image_of_another_release_json_is_not_carried_on(ann: Team) -> None:
+    live(ann, "1.0.0")
+    evil = f"evil.example.com/x@sha256:{'6' * 64}"
+    named = image(ann.state("production"))
+    edit(ann, "production", "release.json", named, evil)
+    edit(ann, "production", "manifests.yaml", named, evil)
+    assert f"✗ production: image is {evil} in release.json, and {named} in the tag" in ann.gitops("status")
+    with pytest.raises(Failed, match=r"✗ env/production: image is evil"):
+        ann.gitops("verify")
+    settings(ann)
+    with pytest.raises(Failed, match=r"error: env/production says that 1\.0\.0 is evil"):
+        ann.gitops("apply", "production")
+
+
+def test_a_withdrawn_release_runs_nowhere_any_more(ann: Team, bob: Team) -> None:
+    live(ann, "1.0.0", "1.1.0", "1.2.0")
+    ann.gitops("rollback", "staging", "1.1.0")
+    with pytest.raises(Failed, match="error: a withdrawal needs its reason"):
+        ann.gitops("withdraw", "1.1.0", "--reason", " \n ")
+    assert "Would set the tag churn-model@v1.1.0! on" in ann.gitops("withdraw", "1.1.0", "--reason", "why", "--dry-run")
+    assert ann.git("ls-remote", "origin", "*!") == ""
+    ann.on_push("exit 1")
+    with pytest.raises(Failed):
+        ann.gitops("withdraw", "1.1.0", "--reason", "trained on rows\nthat we may not use")
+    said = ann.gitops("withdraw", "v1.1.0", "--reason", "again")
+    assert "1.1.0 is withdrawn: trained on rows that we may not use" in said and "staging runs it: " in said
+    assert "Nothing to do: 1.1.0 was withdrawn on 20" in ann.gitops("withdraw", "1.1.0", "--reason", "again")
+    assert ann.git("ls-remote", "origin", "*!").count("refs/tags/churn-model@v1.1.0!") == 1
+
+    said = bob.gitops("status")
+    wanted = "✗ staging: it runs 1.1.0, which was withdrawn on 20"
+    assert wanted in said and "by Dana: trained on rows that we may not use." in said
+    assert "takes back the model: 1.2.0 → 1.0.0." in said, "not to what is withdrawn"
+    for words in ("promote production 1.1.0", "promote production", "rollback production 1.1.0"):
+        with pytest.raises(Failed, match=r"error: 1\.1\.0 was withdrawn on 20"):
+            bob.gitops(*words.split())
+    bob.gitops("rollback", "production")
+    assert bob.versions("production")[-1] == "1.0.0"
+    shown = run(Path(sys.prefix, "bin/gto"), "show", "churn-model", "--json", cwd=bob.path, env=bob.env)
+    assert "v1.2.0" in shown and "v1.1.0" not in shown, "GTO's own tools know it too"
+
+
+def lightweight(person: Team, tag: str) -> None:
+    person.git("tag", tag, "main")
+
+
+def off_main(person: Team, tag: str) -> None:
+    person.git("commit", "--quiet", "--allow-empty", "-m", "Nobody saw this")
+    person.tag(tag.partition("@v")[2], f"registry.example.com/acme/churn-model@sha256:{'6' * 64}")
+    person.git("reset", "--quiet", "--hard", "HEAD~1")
+
+
+def from_the_future(person: Team, tag: str) -> None:
+    person.env |= {"GIT_COMMITTER_DATE": "2099-01-01T00:00:00+00:00"}
+    person.tag(tag.partition("@v")[2], f"registry.example.com/acme/churn-model@sha256:{'6' * 64}")
+    del person.env["GIT_COMMITTER_DATE"]
+
+
+def of_another_release(person: Team, tag: str) -> None:
+    old = person.git("rev-parse", "churn-model@v1.0.0")
+    person.git("update-ref", f"refs/tags/{tag}", old)
+
+
+def with_an_option_as_image(person: Team, tag: str) -> None:
+    person.tag(tag.partition("@v")[2], "--upload-pack=touch")
+
+
+def without_identity(person: Team, tag: str) -> None:
+    person.git("tag", "--annotate", "--message", f"churn-model {tag.partition('@v')[2]}: mine", tag)
+
+
+@pytest.mark.parametrize(
+    ("forge", "words"),
+    [
+        (lightweight, "is lightweight"),
+        (off_main, "which is not on origin's main"),
+        (from_the_future, "which is still to come"),
+        (of_another_release, "does not say what a release writes there"),
+        (with_an_option_as_image, "`image` of the tag .* which is not an image by digest"),
+        (without_identity, "`identity` of the tag .* which is not a SHA-256"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_tag_that_no_release_made_stops_promotions_and_no_rollback(
+    ann: Team, bob: Team, forge: Callable[[Team, str], None], words: str
+) -> None:
+    if forge is lightweight:
+        ann.gitops("promote", "staging")
+    tag = "churn-model@v1.1.0"
+    forge(bob, tag)
+    bob.git("push", "--quiet", "origin", f"refs/tags/{tag}")
+    with pytest.raises(Failed, match=f"error: (the tag {tag} )?.*{words}") as failed:
+        ann.gitops("promote", "staging")
+    assert f"`git push origin --delete refs/tags/{tag}`" in str(failed.value)
+    if forge is lightweight:
+        assert re.search(f"^✗ .*{words}", ann.gitops("status"), re.MULTILINE) and ann.versions("staging") == ["1.0.0"]
+        ann.gitops("rollback", "staging", "1.0.0")
+        ann.git("push", "--quiet", "origin", "--delete", f"refs/tags/{tag}")
+        ann.git("tag", "--delete", tag)
+        assert "Nothing to do" in ann.gitops("promote", "staging")
+
+
+def test_a_tag_that_moved_at_origin_is_not_taken_over(ann: Team, bob: Team) -> None:
+    ann.gitops("promote", "staging")
+    bob.tag("1.0.0", f"registry.example.com/acme/churn-model@sha256:{'6' * 64}", "--force")
+    bob.git("push", "--quiet", "--force", "origin", "refs/tags/churn-model@v1.0.0")
+    with pytest.raises(Failed, match=r"error: the tag churn-model@v1\.0\.0 at origin is not the one in this clone"):
+        ann.gitops("promote", "staging", "1.0.0")
+    with pytest.raises(Failed, match=r"error: the tag churn-model@v1\.0\.0 names .* one of them was moved or forged"):
+        bob.gitops("promote", "staging", "1.0.0")
+    assert "1.0.0" in ann.gitops("status")
+
+
+def test_an_image_of_another_place_is_not_promoted(ann: Team) -> None:
+    ann.env["IMAGE"] = "registry.example.com/ours"
+    with pytest.raises(
+        Failed, match=r"error: the tag churn-model@v1\.0\.0 names an image in .*/acme/churn-model, and IMAGE"
+    ):
+        ann.gitops("promote", "staging")
+    ann.env["IMAGE"] = "registry.example.com/acme/churn-model"
+    ann.gitops("promote", "staging")
+    del ann.env["IMAGE"]
+    ann.git("commit", "--quiet", "--allow-empty", "-m", "More")
+    ann.git("push", "--quiet", "origin", "main")
+    ann.tag("1.1.0", f"evil.example.com/x@sha256:{'6' * 64}")
+    with pytest.raises(Failed, match="and the first release's is in registry"):
+        ann.gitops("promote", "staging")
+    assert ann.versions("staging") == ["1.0.0"]
+
+
+def test_only_what_was_approved_is_done(ann: Team, bob: Team, tmp_path: Path) -> None:
+    live(ann, "1.0.0")
+    ann.release("1.1.0")
+    ann.gitops("promote", "staging")
+    output, summary = tmp_path / "output", tmp_path / "summary"
+    ann.env |= {"GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary)}
+    ann.gitops("promote", "production", "--dry-run")
+    told = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    assert (told["argument"], told["words"]) == ("1.1.0", "1.0.0 → 1.1.0") and "+" in summary.read_text()
+    bob.git("pull", "--quiet", "origin", "main")
+    settings(bob)
+    bob.gitops("apply", "production")
+    approved = ["promote", f"--approved={told['approved']}", "production", "--", "1.1.0"]
+    with pytest.raises(Failed, match=r"error: this is no longer what was approved: env/production"):
+        ann.gitops(*approved)
+    assert ann.versions("production") == ["1.0.0", "1.0.0"]
+    output.unlink()
+    ann.gitops("promote", "production", "--dry-run")
+    told = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    ann.gitops("promote", f"--approved={told['approved']}", "production", "--", told["argument"])
+    assert ann.versions("production")[-1] == "1.1.0"
+
+
+def test_back_without_github_takes_seconds(ann: Team, origin: Path) -> None:
+    live(ann, "1.0.0", "1.1.0")
+    commit = settings(ann)
+    ann.gitops("apply", "production")
+    ann.git("fetch", "--quiet", "origin")
+    origin.rename(away := origin.with_name("away.git"))
+    begun = time.monotonic()
+    text = ann.gitops("rollback", "production", "--offline")
+    assert time.monotonic() - begun < 20
+    assert image({"manifests.yaml": text})[-3:] == "064" and replicas({"manifests.yaml": text}) == 5
+    away.rename(origin)
+    assert ann.versions("production")[-1] == "1.1.0"
+    ann.gitops("rollback", "production")
+    then = ann.state("production")
+    assert yaml.safe_load(then["manifests.yaml"].split("---")[0]) and then["manifests.yaml"].strip() == text.strip()
+    assert json.loads(then["release.json"])["settings"] == commit

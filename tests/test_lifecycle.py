@@ -178,13 +178,14 @@ def test_a_person_lets_an_environment_run_a_release(world: World) -> None:
     world.git("fetch", "--quiet", "origin")
     world.git("switch", "--quiet", "--detach", "origin/main")
     image = f"registry.example.com/acme/churn-model@sha256:{'a' * 64}"
+    world.variables = {"IMAGE": "registry.example.com/acme/churn-model"}
     with contextlib.chdir(world.clone):
         text = tags.message(load(), "1.0.0", "the first release", "f" * 64, image)
     world.git("tag", "--annotate", "--message", text, "churn-model@v1.0.0")
     world.git("push", "--quiet", "origin", "churn-model@v1.0.0")
 
     done = world.act(world.dispatch(action="promote", environment="staging", version=""), "promote.yml")
-    expect(done, {"promote": "success"})
+    expect(done, {"plan": "success", "promote": "success"})
     assert "staging: nothing → 1.0.0" in done.log()
     facts = json.loads(world.git("--git-dir", str(world.origin), "show", "env/staging:release.json"))
     assert (facts["version"], facts["image"]) == ("1.0.0", image) and facts["metrics"]["roc_auc"] > 0.8
@@ -194,7 +195,7 @@ def test_a_person_lets_an_environment_run_a_release(world: World) -> None:
 
     hostile = "--dry-run $(touch stolen)"
     done = world.act(world.dispatch(action="promote", environment="production", version=hostile), "promote.yml")
-    expect(done, {"promote": "failure"})
+    expect(done, {"plan": "failure"})
     assert f"there is no release '{hostile}' of churn-model: the last one is 1.0.0" in done.annotations()[0]
     assert set(world.refs("refs/heads/env")) == {"refs/heads/env/staging"}
     assert not list(world.folder.rglob("stolen"))

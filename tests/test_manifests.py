@@ -69,7 +69,8 @@ def rendered(generated: Callable[[str], Path]) -> Rendered:
         commit = run("git", "rev-parse", "HEAD", cwd=project, env=env)
         date, tag = "2026-11-20T12:00:00+00:00", "churn-model@v1.2.0"
         with contextlib.chdir(project):
-            return manifests.render(load(), Release(tag, "1.2.0", commit, date, "a model", "f" * 64, IMAGE), place)
+            release = Release(tag, "1.2.0", commit, date, "a model", "f" * 64, IMAGE)
+            return manifests.render(load(), manifests.described(load(), release, place, commit))
 
     return render
 

@@ -14,6 +14,7 @@ from fake_server import BOT_TOKEN, make_repository
 from gitops import github
 from gitops.release.verify import verify
 from gitops.shell import CommandError
+from harness import needs
 from laptop import Laptop
 from released import IMAGE
 
@@ -164,19 +165,42 @@ def add_asset(project: Laptop) -> None:
     project.write("dist/setup.sh", "curl evil")
 
 
+def deploy(project: Laptop) -> None:
+    """Let production run the release."""
+    needs("kubectl")
+    project.run("python -m gitops promote staging", "python -m gitops promote production")
+
+
+def edit_production(project: Laptop, name: str, old: str, new: str) -> None:
+    project.run("git switch --quiet env/production")
+    project.replace(name, old, new)
+    project.run("git commit --quiet --all --message edit", "git switch --quiet --force main")
+
+
 def bend_environment(project: Laptop) -> None:
     """Let production say that it runs this release, with another image."""
-    facts = json.loads(project.read("dist/release.json"))
-    project.write("release.json", json.dumps(facts | {"image": IMAGE.replace("aaaa", "bbbb")}))
-    project.run("git checkout --quiet --orphan env/production", "git rm --quiet -r --cached .")
-    project.run(
-        "git add --force release.json", "git commit --quiet --message promote", "git switch --quiet --force main"
-    )
+    deploy(project)
+    edit_production(project, "release.json", "aaaa", "bbbb")
+
+
+def bend_manifest(project: Laptop) -> None:
+    """Let production run another image than it says."""
+    deploy(project)
+    edit_production(project, "manifests.yaml", IMAGE, IMAGE.replace("aaaa", "bbbb"))
+
+
+def bend_settings(project: Laptop) -> None:
+    deploy(project)
+    edit_production(project, "manifests.yaml", "maxReplicas: 6", "maxReplicas: 60")
+
+
+def withdraw_release(project: Laptop) -> None:
+    project.run("python -m gitops withdraw 1.0.0 --reason unlawful")
 
 
 CASES: list[tuple[Callable[[Laptop], None], set[str], str]] = [
     (move_tag, {"tag", "image"}, r"commit of the tag is '[0-9a-f]{40}' and should be '[0-9a-f]{40}'"),
-    (lighten_tag, {"tag"}, r"churn-model@v1\.0\.0 is not the annotated tag that a release makes"),
+    (lighten_tag, {"tag"}, r"the tag churn-model@v1\.0\.0 is lightweight"),
     (leave_main, {"commit"}, r"[0-9a-f]{9} is not on main"),
     (change_lock, {"lock"}, r"the asset dvc\.lock is '[0-9a-f]{64}' and should be '[0-9a-f]{64}'"),
     (change_model, {"model"}, rf"the model in {BENTO} is '[0-9a-f]{{32}}' and should be '[0-9a-f]{{32}}'"),
@@ -189,7 +213,18 @@ CASES: list[tuple[Callable[[Laptop], None], set[str], str]] = [
     (lose_asset, {"assets"}, r"report\.html is missing"),
     (lose_facts, {"tag", "lock", "model"}, r"commit of the tag is '[0-9a-f]{40}' and should be None"),
     (add_asset, {"assets"}, r"setup\.sh is not in SHA256SUMS"),
-    (bend_environment, {"env/production"}, r"image of env/production is '.*bbbb.*' and should be '.*aaaa'"),
+    (
+        bend_environment,
+        {"env/production"},
+        r"image is .*bbbb in release\.json, and .*aaaa in the tag churn-model@v1\.0\.0",
+    ),
+    (bend_manifest, {"env/production"}, r"the manifests run .*bbbb.*, and release\.json says .*aaaa(.|\n)* [+] .*bbbb"),
+    (
+        bend_settings,
+        {"env/production"},
+        r"changed by hand: 2 lines differ(.|\n)* -  maxReplicas: 6\n +[+]  maxReplicas: 60",
+    ),
+    (withdraw_release, {"withdrawn"}, r"1\.0\.0 was withdrawn on 20.* by Dana: unlawful"),
 ]
 
 
@@ -224,12 +259,14 @@ def test_another_image_is_named(project: Laptop, capsys: Print, other: dict[str,
 
 
 def test_what_runs_is_followed_to_its_environment(project: Laptop, capsys: Print) -> None:
-    bend_environment(project)
-    project.run("git switch --quiet env/production")
-    project.write("release.json", project.read("dist/release.json"))
-    project.run("git commit --quiet --amend --all --message promote", "git switch --quiet --force main")
+    deploy(project)
     assert verify("1.0.0", None, registry(project)) == 0
-    assert "✓ env/production: runs this release\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert re.search(
+        r"^✓ env/production: runs 1\.0\.0, as it was released, with the settings of", printed, re.MULTILINE
+    )
+    assert verify("", None) == 0
+    assert marks(capsys.readouterr().out) == {"env/staging": "✓", "env/production": "✓"}
 
 
 def test_a_clone_asks_its_origin(project: Laptop, capsys: Print, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,10 +275,10 @@ def test_a_clone_asks_its_origin(project: Laptop, capsys: Print, monkeypatch: py
     monkeypatch.chdir(clone)
     assert verify("1.0.0", files, registry(project)) == 0
     assert marks(capsys.readouterr().out) == dict.fromkeys(LINKS, "✓")
-    leave_main(project)
     bend_environment(project)
+    leave_main(project)
     assert verify("1.0.0", files, registry(project)) == 1
-    assert "Broken: commit, env/production. " in capsys.readouterr().out
+    assert "Broken: commit, env/staging, env/production. " in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_the_whole_workflow_fits_a_screen_or_two(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 140
 
 
-PLACES, ACTIONS = ["staging", "production"], ["promote", "rollback"]
+PLACES, ACTIONS = ["staging", "production"], ["promote", "rollback", "apply"]
 TRIGGERS = {
     "promote.yml": {
         "workflow_dispatch": {
@@ -117,6 +117,7 @@ TRIGGERS = {
                 "action": {"type": "choice", "options": ACTIONS},
                 "environment": {"type": "choice", "options": PLACES},
                 "version": {"type": "string"},
+                "reason": {"type": "string"},
             }
         }
     },

@@ -77,6 +77,19 @@ def test_a_refused_body_is_not_logged(
     assert "Jane" not in captured.out + captured.err + caplog.text
 
 
+def test_an_environment_takes_fields_out_of_the_log_and_puts_none_in(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    column = next(iter(load_schema().columns))
+    monkeypatch.setenv("SERVICE_LOG_WITHOUT_FIELDS", "score, time")
+    monkeypatch.setenv("SERVICE_LOG_WITHOUT_FEATURES", column)
+    log = set_log(project, fields=["time", "score", "label"], features=[column])
+    assert log.settings.fields == ["label"] and log.settings.features == [] and not log.places
+    monkeypatch.setenv("SERVICE_LOG_WITHOUT_FIELDS", "name")
+    with pytest.raises(ModelError, match="SERVICE_LOG_WITHOUT_FIELDS takes out 'name', which service.log.fields"):
+        set_log(project)
+
+
 def test_a_share_of_the_records_is_logged_and_always_the_same(project: Path) -> None:
     log = set_log(project, sample=0.25)
     names = [f"row {i}" for i in range(2000)]

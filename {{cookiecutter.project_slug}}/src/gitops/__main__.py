@@ -89,21 +89,34 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=_card)
 
     add = commands.add_parser("verify", help="follow a release from its tag to its image: exit code 0 holds, 1 broken")
-    add.add_argument("version")
+    add.add_argument("version", nargs="?", default="", help="(default: only what runs in the environments)")
     add.add_argument("--from", type=Path, dest="folder", help="the release's files (default: GitHub's, or dist/)")
     add.set_defaults(run=_verify)
 
     for name, what, default in (
         ("promote", "let an environment run a release", "staging: HEAD's last one; production: what staging runs"),
         ("rollback", "let an environment run again what it ran before", "the one before this one"),
+        ("apply", "give an environment the settings in deploy/, with the release that it runs", "main's newest"),
     ):
         add = commands.add_parser(name, help=what)
         add.add_argument("environment", choices=ENVIRONMENTS)
-        add.add_argument("version", nargs="?", default="", help=f"such as 1.2.0 (default: {default})")
+        example = "a commit of main, whose settings it gets" if name == "apply" else "such as 1.2.0"
+        add.add_argument("version", nargs="?", default="", help=f"{example} (default: {default})")
         add.add_argument(
             "--dry-run", action="store_true", help="print what would change in the cluster, and do nothing"
         )
-        add.set_defaults(run=_promote if name == "promote" else _rollback)
+        add.add_argument("--reason", default="", metavar="TEXT", help="why, for the environment's history")
+        add.add_argument("--approved", default="", metavar="CHANGE", help="refuse any other change than this one")
+        if name == "rollback":
+            offline = "print the manifests to go back to as this clone knows them, and do nothing"
+            add.add_argument("--offline", action="store_true", help=offline)
+        add.set_defaults(run=_change, change=name)
+
+    add = commands.add_parser("withdraw", help="forbid a release: it is neither promoted nor rolled back to any more")
+    add.add_argument("version")
+    add.add_argument("--reason", required=True, metavar="TEXT", help="why, for everybody who wants to run it")
+    add.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+    add.set_defaults(run=_withdraw)
 
     add = commands.add_parser("status", help="which version runs where, since when, how good it is, and what waits")
     add.add_argument("--json", action="store_true", help="for other programs")
@@ -173,16 +186,23 @@ def _verify(arguments: argparse.Namespace) -> int:
     return verify(arguments.version, arguments.folder, image.inspect)
 
 
-def _promote(arguments: argparse.Namespace) -> int:
+def _change(arguments: argparse.Namespace) -> int:
+    from gitops.environments.apply import apply
     from gitops.environments.promote import promote
-
-    return promote(arguments.environment, arguments.version, dry_run=arguments.dry_run)
-
-
-def _rollback(arguments: argparse.Namespace) -> int:
     from gitops.environments.rollback import rollback
+    from gitops.environments.transition import Request
 
-    return rollback(arguments.environment, arguments.version, dry_run=arguments.dry_run)
+    environment, version = arguments.environment, arguments.version
+    request = Request(arguments.dry_run, arguments.reason, arguments.approved)
+    if arguments.change == "rollback":
+        return rollback(environment, version, request, offline=arguments.offline)
+    return (promote if arguments.change == "promote" else apply)(environment, version, request)
+
+
+def _withdraw(arguments: argparse.Namespace) -> int:
+    from gitops.environments.withdraw import withdraw
+
+    return withdraw(arguments.version, arguments.reason, dry_run=arguments.dry_run)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -197,7 +217,7 @@ def _image(arguments: argparse.Namespace) -> int:
     return smoke.trial(arguments.version)
 
 
-ON_THE_TREE = (_review, _lock, _store, _release, _card, _promote, _rollback, _image)  # at the root, with no merge open
+ON_THE_TREE = (_review, _lock, _store, _release, _card, _change, _withdraw, _image)  # at the root, with no merge open
 
 if __name__ == "__main__":
     main()

@@ -4,12 +4,14 @@ Commits are made without a checkout, with Git's plumbing. Where there is an orig
 pushed to it; elsewhere the local branches are all there is. Nothing is ever forced.
 """
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
-from gitops.git import git, has_origin, identity_env, remote_env, show
+from gitops import release_file
+from gitops.git import git, has_origin, identity_env, remote_env, show, show_many
+from gitops.release_file import ReleaseFile
 from gitops.shell import CommandError, attempt, run
 
 ENVIRONMENTS = ("staging", "production")
@@ -19,18 +21,29 @@ ENVIRONMENTS = ("staging", "production")
 class State:
     """One commit of an environment's branch: `since` is its ISO 8601 date, `release` what its release.json says.
 
-    A release.json that can't be read, since somebody edited it, is an empty `release`.
+    A release.json that can't be read, since somebody edited it, is no `release`; `fault` then says why.
     """
 
     commit: str
     tree: str
     since: str
-    release: dict[str, Any]
+    release: ReleaseFile | None
+    fault: str = ""
 
     @property
     def version(self) -> str:
         """Return the version that runs, or "" when unknown."""
-        return str(self.release.get("version", ""))
+        return self.release.version if self.release else ""
+
+    @property
+    def settings(self) -> str:
+        """Return the commit whose `deploy/` runs, or "" when unknown."""
+        return (self.release.settings or self.release.commit) if self.release else ""
+
+    @property
+    def own_settings(self) -> bool:
+        """Tell whether the settings are another commit's than the release's: `gitops apply` brought them."""
+        return self.release is not None and self.settings != self.release.commit
 
     def file(self, name: str) -> str:
         """Return the text of a file in this state, "" when there is none."""
@@ -45,17 +58,32 @@ def fetch() -> None:
     """
     if has_origin():
         spec = "+refs/heads/env/*:refs/remotes/origin/env/*"
-        run("git", "fetch", "--quiet", "--prune", "origin", spec, env=remote_env())
+        run("git", "fetch", "--quiet", "--prune", "--end-of-options", "origin", spec, env=remote_env())
 
 
 def history(environment: str) -> Iterator[State]:
     """Yield the environment's states, the present one first; nothing when it never ran anything."""
-    ref = _ref(environment)
-    if attempt("git", "rev-parse", "--verify", "--quiet", ref).returncode:
-        return
-    for line in git("-c", "log.showSignature=false", "log", "--first-parent", "--format=%H %T %cI", ref).splitlines():
-        commit, tree, since = line.split()
-        yield State(commit, tree, since, _facts(show(commit, "release.json")))
+    tip = attempt("git", "rev-parse", "--verify", "--quiet", _ref(environment)).stdout.strip()
+    yield from _history(environment, tip, Path.cwd()) if tip else ()
+
+
+@lru_cache(maxsize=8)  # a commit's history never changes
+def _history(environment: str, tip: str, _: Path) -> tuple[State, ...]:
+    log = git("-c", "log.showSignature=false", "log", "--first-parent", "--format=%H %T %cI", "--end-of-options", tip)
+    commits = [line.split() for line in log.splitlines()]
+    texts = show_many([f"{commit}:release.json" for commit, _, _ in commits])
+    return tuple(
+        _state(environment, commit, tree, since, text)
+        for (commit, tree, since), text in zip(commits, texts, strict=True)
+    )
+
+
+def _state(environment: str, commit: str, tree: str, since: str, text: str | None) -> State:
+    try:
+        release = release_file.parse(text, f"release.json of {commit[:9]} on env/{environment}")
+    except CommandError as error:
+        return State(commit, tree, since, None, str(error))
+    return State(commit, tree, since, release)
 
 
 def current(environment: str) -> State | None:
@@ -69,7 +97,7 @@ def current(environment: str) -> State | None:
         if state.version != now.version:
             break
         since = state.since
-    return State(now.commit, now.tree, since, now.release)
+    return replace(now, since=since)
 
 
 def tree(files: dict[str, str]) -> str:
@@ -109,11 +137,3 @@ def commit(environment: str, parent: State | None, content: str, message: str) -
 
 def _ref(environment: str) -> str:
     return f"refs/remotes/origin/env/{environment}" if has_origin() else f"refs/heads/env/{environment}"
-
-
-def _facts(text: str | None) -> dict[str, Any]:
-    try:
-        facts = json.loads(text or "{}")
-    except json.JSONDecodeError:
-        return {}
-    return facts if isinstance(facts, dict) else {}

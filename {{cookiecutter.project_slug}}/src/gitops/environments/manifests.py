@@ -1,6 +1,9 @@
-"""What a release means for a cluster: `deploy/` of its commit, rendered by Kustomize with its image and version."""
+"""What a release means for a cluster: `deploy/` of a commit, rendered by Kustomize with a release's image and version.
 
-import json
+That commit is the release's own, or a later one of main whose settings (replicas, memory, who may call) an environment
+was given without another release: see `gitops.environments.apply`.
+"""
+
 import shutil
 import tarfile
 from pathlib import Path
@@ -11,57 +14,80 @@ import yaml
 from gitops import tags
 from gitops.git import git, show
 from gitops.project import Project
+from gitops.release_file import FORMAT as FORMAT
+from gitops.release_file import ReleaseFile
 from gitops.shell import CommandError, run
-from gitops.tags import Release
 
-FORMAT = 1  # of release.json
 # Argo CD would take release.json for a manifest too; both engines read no more than a kustomization.yaml names.
 ENTRY = "resources:\n- manifests.yaml\n"
 
 
-def render(project: Project, release: Release, environment: str) -> dict[str, str]:
+def described(project: Project, release: tags.Release, environment: str, settings: str) -> ReleaseFile:
+    """Return what an environment's release.json says of a release with the settings of a commit."""
+    return ReleaseFile(environment=environment, settings=settings, **tags.facts(project, release))
+
+
+def render(project: Project, what: ReleaseFile) -> dict[str, str]:
     """Return file name -> text of all that an environment's branch holds; the same release gives the same bytes.
 
     Raises:
-        CommandError: the release made no image, its commit describes no such environment, or Kustomize is missing or
-            fails.
+        CommandError: the release made no image, the commit of its settings describes no such environment, or Kustomize
+            is missing or fails.
     """
-    if not release.image:
+    if not what.image:
         raise CommandError(
-            f"{release.version} was released without a container image, so there is nothing that a cluster could run"
+            f"{what.version} was released without a container image, so there is nothing that a cluster could run"
         )
     with TemporaryDirectory() as folder:
-        _unpack(release, environment, Path(folder))
-        (Path(folder) / "kustomization.yaml").write_text(_kustomization(project, release, environment))
+        _unpack(what, Path(folder))
+        (Path(folder) / "kustomization.yaml").write_text(_kustomization(project, what))
         manifests = run(*_builder(), folder) + "\n"
-    facts = json.dumps({"format": FORMAT, "environment": environment} | tags.facts(project, release), indent=2) + "\n"
-    return {"kustomization.yaml": ENTRY, "manifests.yaml": manifests, "release.json": facts}
+    return {"kustomization.yaml": ENTRY, "manifests.yaml": manifests, "release.json": what.text()}
 
 
-def _unpack(release: Release, environment: str, folder: Path) -> None:
-    """Take `deploy/` as it was released, whatever the working tree holds now."""
-    overlay = f"deploy/overlays/{environment}"
-    if show(release.commit, f"{overlay}/kustomization.yaml") is None:
-        raise CommandError(
-            f"release {release.version} has no {overlay}/kustomization.yaml: add it, and merge that as a new release"
-        )
+def images(manifests: str) -> list[str]:
+    """Return every image that rendered manifests run, whatever kind of object names it.
+
+    Raises:
+        CommandError: they are not YAML.
+    """
+    try:
+        documents = list(yaml.safe_load_all(manifests))
+    except yaml.YAMLError as error:
+        raise CommandError(f"manifests.yaml is not YAML: {' '.join(str(error).split())[:200]}") from None
+    return sorted(set(_images(documents)))
+
+
+def _images(value: object) -> list[str]:
+    if isinstance(value, dict):
+        here = [value["image"]] if isinstance(value.get("image"), str) else []
+        return here + [name for inner in value.values() for name in _images(inner)]
+    return [name for inner in value for name in _images(inner)] if isinstance(value, list) else []
+
+
+def _unpack(what: ReleaseFile, folder: Path) -> None:
+    """Take `deploy/` as it was committed, whatever the working tree holds now."""
+    overlay = f"deploy/overlays/{what.environment}"
+    if show(what.settings, f"{overlay}/kustomization.yaml") is None:
+        where = f"release {what.version}" if what.settings == what.commit else f"the commit {what.settings[:9]}"
+        raise CommandError(f"{where} has no {overlay}/kustomization.yaml: add it, and merge that")
     archive = folder / "deploy.tar"
-    git("archive", "--format=tar", f"--output={archive}", release.commit, "deploy")
+    git("archive", "--format=tar", f"--output={archive}", "--end-of-options", what.settings, "deploy")
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
 
 
-def _kustomization(project: Project, release: Release, environment: str) -> str:
+def _kustomization(project: Project, what: ReleaseFile) -> str:
     """Return the layer on top of the overlay: what only the release knows."""
-    repository, _, digest = release.image.partition("@")
+    repository, _, digest = what.image.partition("@")
     labels = {"app.kubernetes.io/part-of": project.name, "app.kubernetes.io/managed-by": "gitops"}
     # only where it says what runs: on every object, it would fill the diff of a promotion
     version = [
-        {"op": "add", "path": f"{place}metadata/labels/app.kubernetes.io~1version", "value": release.version}
+        {"op": "add", "path": f"{place}metadata/labels/app.kubernetes.io~1version", "value": what.version}
         for place in ("/", "/spec/template/")
     ]
     layer = {
-        "resources": [f"deploy/overlays/{environment}"],
+        "resources": [f"deploy/overlays/{what.environment}"],
         "images": [{"name": "model", "newName": repository, "digest": digest}],
         "labels": [{"pairs": labels, "includeTemplates": True}],
         "patches": [{"target": {"kind": "Deployment"}, "patch": yaml.safe_dump(version)}],

@@ -27,7 +27,8 @@ def find(release: Release, folder: Path | None, temporary: Path) -> Path | None:
         entries = [entry for entry in github.pages("/releases") if entry["tag_name"] == release.tag]
         for asset in entries[0]["assets"] if entries else ():
             say(f"› downloading {asset['name']}")
-            (temporary / Path(asset["name"]).name).write_bytes(github.download(f"/releases/assets/{asset['id']}"))
+            name = Path(asset["name"]).name
+            (temporary / name).write_bytes(github.download(f"/releases/assets/{int(asset['id'])}"))
         if entries:
             return temporary
     return DIST if facts(DIST).get("version") == release.version else None

@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from gitops import description, imports
-from gitops.git import paths
 from gitops.project import Project, locked, md5
 from gitops.shell import CommandError, run
 
-MANIFESTS = ("deploy", ":!deploy/argocd.yaml", ":!deploy/flux.yaml")  # those two are applied once, by hand
+# what is in the image; the rest of deploy/ is settings, which reach an environment without another release
+RECIPE = ("deploy/Containerfile", "deploy/runtime.py")
 EXPORT = (
     "uv",
     "export",
@@ -44,9 +44,8 @@ def contents(project: Project, root: Path = Path()) -> list[str]:
 
 
 def identity(project: Project) -> str:
-    """Return the SHA-256 of what a release holds: each file, the locked serving environment, and `deploy/`."""
-    deploy = paths("ls-files", *MANIFESTS)
-    named = sorted({*contents(project), *deploy} - {project.model})
+    """Return the SHA-256 of what a release holds: each file, the locked serving environment, and the image's recipe."""
+    named = sorted({*contents(project), *RECIPE} - {project.model})
     _present(named)
     parts = [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in named]
     parts += [f"model {locked(Path('dvc.lock').read_text())[project.model]}", run(*EXPORT)]

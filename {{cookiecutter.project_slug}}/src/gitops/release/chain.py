@@ -1,6 +1,5 @@
 """The links from a release's tag to what runs: what each place says against what it should say."""
 
-import json
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,12 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gitops import store
+from gitops.environments import branches, deployed
+from gitops.environments.manifests import images
 from gitops.git import git, show
 from gitops.project import Project, load, locked, md5
 from gitops.release import assets, sbom
 from gitops.release.bento import contents, inside
 from gitops.shell import CommandError, attempt
-from gitops.tags import Release
+from gitops.tags import Known, Release
 
 Inspect = Callable[[str], Mapping[str, str]]
 SAME = ("tag", "version", "commit", "identity", "image")  # what the tag and release.json both say
@@ -29,28 +30,30 @@ class Link:
     words: str
 
 
-def chain(project: Project, release: Release, found: Path | None, inspect: Inspect | None) -> list[Link]:
+def chain(project: Project, known: Known, release: Release, found: Path | None, inspect: Inspect | None) -> list[Link]:
     """Return every link; `found` is the folder with the release's files, None where they are out of reach."""
     lock = show(release.commit, "dvc.lock") or ""
     start = [_commit(release)]
     end = [_remote(project, lock), _image(release, inspect)]
+    last = [*_withdrawn(known, release), *environments(project, known, release)]
     if found is None:
         nothing = "its assets are neither on GitHub (or there is no GITHUB_TOKEN here) nor in dist/: give --from FOLDER"
         return [
             *start,
             *(Link(name, None, nothing) for name in ("assets", "tag", "lock", "model", "code", "sbom")),
             *end,
+            *last,
         ]
     facts = assets.facts(found)
     links = [
         _assets(found),
-        _tag(release, facts),
+        _tag(known, release, facts),
         *start,
         _lock(found, facts, lock),
         _model(project, release, found, facts, lock),
         _code(project, release, found),
     ]
-    return [*links, *end, _sbom(project, release, found, lock), *_environments(release, facts)]
+    return [*links, *end, _sbom(project, release, found, lock), *last]
 
 
 def _compared(name: str, pairs: Mapping[str, tuple[object, object]], good: str) -> Link:
@@ -64,7 +67,10 @@ def _assets(found: Path) -> Link:
     return Link("assets", not wrong, "; ".join(wrong) or "each file has the checksum that SHA256SUMS gives it")
 
 
-def _tag(release: Release, facts: dict[str, Any]) -> Link:
+def _tag(known: Known, release: Release, facts: dict[str, Any]) -> Link:
+    fault = known.faults.get(release.tag, "")
+    if fault and "on origin's main" not in fault:  # which is another link's to say
+        return Link("tag", False, fault)
     pairs = {f"{key} of the tag": (facts.get(key), getattr(release, key)) for key in SAME}
     return _compared("tag", pairs, f"annotated, and names what release.json names: {release.commit[:9]}")
 
@@ -172,19 +178,32 @@ def _sbom(project: Project, release: Release, found: Path, lock: str) -> Link:
     return _compared("sbom", pairs, "it names this image and this model")
 
 
-def _environments(release: Release, facts: dict[str, Any]) -> list[Link]:
-    """What each environment's branch says, where it runs this release; origin's branch counts before a local one."""
-    listed = git("for-each-ref", "--format=%(refname)", "refs/remotes/origin/env", "refs/heads/env").splitlines()
-    branches = {ref.rpartition("/")[2]: ref for ref in reversed(listed)}
+def _withdrawn(known: Known, release: Release) -> list[Link]:
+    gone = known.withdrawn.get(release.version)
+    return [Link("withdrawn", False, f"{release.version} was {gone.words()}")] if gone else []
+
+
+def environments(project: Project, known: Known, release: Release | None) -> list[Link]:
+    """Return what each environment really holds, where that is this release by name or by image; of None: everywhere.
+
+    A branch whose release.json can't be read could be any release's, so it is always there.
+    """
     links = []
-    for name, ref in sorted(branches.items()):
-        try:
-            there: dict[str, Any] = json.loads(show(ref, "release.json") or "{}")
-        except ValueError:
-            there = {"version": release.version}
-        if there.get("version") == release.version:
-            pairs = {
-                f"{key} of env/{name}": (facts.get(key), there.get(key)) for key in (*SAME, "model_md5", "lock_sha256")
-            }
-            links.append(_compared(f"env/{name}", pairs, "runs this release"))
+    for name in branches.ENVIRONMENTS:
+        now = branches.current(name)
+        if now and (release is None or not now.release or now.version == release.version or _runs(now, release)):
+            found = deployed.inspect(project, name, now, known)
+            words = "; ".join(found.problems) + "".join(f"\n    {line}" for line in found.lines)
+            good = f"runs {now.version}, as it was released, with the settings of {now.settings[:9]}"
+            if found.problems:
+                links.append(Link(f"env/{name}", False, words))
+            else:
+                links.append(Link(f"env/{name}", None if found.unchecked else True, found.unchecked or good))
     return links
+
+
+def _runs(now: branches.State, release: Release) -> bool:
+    try:
+        return bool(release.image) and release.image in images(now.file("manifests.yaml"))
+    except CommandError:
+        return False

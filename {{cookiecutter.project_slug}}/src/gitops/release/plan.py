@@ -71,4 +71,4 @@ def _bump(project: Project, last: str) -> tuple[int, str]:
         return 1, "the API contract grows"
     if locked(show(last, "dvc.lock")).get(project.model) != locked(Path("dvc.lock").read_text())[project.model]:
         return 1, "another model"
-    return 2, "the same model, with other code, settings, manifests or dependencies"
+    return 2, "the same model, with other code, parameters or dependencies"

@@ -11,7 +11,7 @@ from gitops import description, gates, github, goal, lock, store, tags
 from gitops.environments.manifests import FORMAT
 from gitops.git import has_origin, identity_env, remote_env, show
 from gitops.project import Project, load, locked
-from gitops.release import assets, bento, image, papers, publish, serve_check, smoke
+from gitops.release import assets, bento, image, papers, publish, serve_check, smoke, source
 from gitops.release.plan import Plan, plan_release
 from gitops.shell import CommandError, dvc, run, say, stream
 
@@ -24,9 +24,12 @@ def release(*, dry_run: bool = False) -> int:
     if project.model not in locked(_lock()):
         say("Nothing to release: no model was trained on this commit yet (dvc.lock has none).")
         return 0
+    source.check(project)
     store.pull()
     _check_lock()
     plan = plan_release(project)
+    if plan.tagged:
+        source.check_tagged(tags.find(project, plan.version), tags.releases(project), image.inspect)
     say(f"{plan.tag} ({plan.reason})")
     if plan.superseded:
         say("Nothing to do: main has moved on, and what it holds now is released.")
@@ -81,6 +84,7 @@ def _make(project: Project, plan: Plan) -> None:
     serve_check.check(project)
     say("› writing the notes, the model card and the bill of materials")
     prepared = papers.prepare(project, _planned(project, plan), plan.last)
+    source.check_review(plan.version, prepared.review.conclusion.reasons)
     if not plan.tagged:
         plan = replace(plan, image=_image(project, plan, built))
     notes, files = papers.write(prepared, plan.image, OUT)
@@ -93,7 +97,7 @@ def _make(project: Project, plan: Plan) -> None:
     sums.write_text("".join(f"{assets.digest(file)}  {file.name}\n" for file in files))
     if has_origin():
         say("› pushing the tag")
-        run("git", "push", "--no-verify", "origin", f"refs/tags/{plan.tag}", env=remote_env())
+        run("git", "push", "--no-verify", "--end-of-options", "origin", f"refs/tags/{plan.tag}", env=remote_env())
     if not github.available():
         say(f"No GITHUB_TOKEN and GITHUB_REPOSITORY here, so no GitHub release; its assets are in {OUT}/.")
         return

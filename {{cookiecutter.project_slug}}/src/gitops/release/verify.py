@@ -1,4 +1,7 @@
-"""Follow a release from its tag to what runs: each link is checked, and one that does not hold is named."""
+"""Follow a release from its tag to what runs: each link is checked, and one that does not hold is named.
+
+What runs is read from the environments' manifests, not from what their release.json says of them.
+"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,8 +10,8 @@ from gitops import tags
 from gitops.git import has_origin, remote_env
 from gitops.project import Project, load
 from gitops.release import assets
-from gitops.release.chain import Inspect, Link, chain
-from gitops.shell import CommandError, attempt, run, say
+from gitops.release.chain import Inspect, Link, chain, environments
+from gitops.shell import CommandError, run, say
 
 MARKS = {True: "✓", False: "✗", None: "–"}
 
@@ -17,7 +20,7 @@ def verify(version: str, folder: Path | None, inspect: Inspect | None = None) ->
     """Print each link of a release's chain; 0 when none is broken, 1 when one is.
 
     Args:
-        version: of the release.
+        version: of the release; "": only compare what each environment runs with its release and settings.
         folder: where its assets are; None: on GitHub, or in dist/.
         inspect: asks the registry about `repository@sha256:...`: `digest`, and the labels `revision` and `identity`; it
             returns nothing where there is no such image, and raises CommandError where the registry can't be asked.
@@ -29,7 +32,7 @@ def verify(version: str, folder: Path | None, inspect: Inspect | None = None) ->
     tags.fetch()
     if has_origin():  # `main` and the environments as they are now
         run("git", "fetch", "--quiet", "origin", env=remote_env())
-    links = _links(project, version, folder, inspect)
+    links = _links(project, version, folder, inspect) if version else environments(project, tags.known(project), None)
     for link in links:
         say(f"{MARKS[link.holds]} {link.name}: {'not checked: ' * (link.holds is None)}{link.words}")
     broken, open_ = ([link.name for link in links if link.holds is state] for state in (False, None))
@@ -41,12 +44,12 @@ def verify(version: str, folder: Path | None, inspect: Inspect | None = None) ->
 
 
 def _links(project: Project, version: str, folder: Path | None, inspect: Inspect | None) -> list[Link]:
+    known = tags.known(project)
     try:
-        release = tags.find(project, version)
+        release = tags.among(project, known.releases, version)
     except CommandError:
-        tag = f"{project.name}@v{version.removeprefix('v')}"
-        if attempt("git", "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}").returncode:
-            raise
-        return [Link("tag", False, f"{tag} is not the annotated tag that a release makes: somebody set it by hand")]
+        if fault := known.faults.get(f"{project.name}@v{version.removeprefix('v')}"):
+            return [Link("tag", False, fault)]
+        raise
     with TemporaryDirectory() as temporary:
-        return chain(project, release, assets.find(release, folder, Path(temporary)), inspect)
+        return chain(project, known, release, assets.find(release, folder, Path(temporary)), inspect)

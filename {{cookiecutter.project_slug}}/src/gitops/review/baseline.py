@@ -2,6 +2,7 @@
 
 import json
 
+from gitops import identifiers
 from gitops.gates import Gates
 from gitops.git import git, has_origin, remote_env, show
 from gitops.shell import attempt, run, say
@@ -22,7 +23,7 @@ def champion_commit(base: str, gates: Gates) -> tuple[str, str]:
         say("› nothing runs in production yet, so the champion is the base's")
         return base, "on main, as nothing runs in production yet"
     if attempt("git", "cat-file", "-e", f"{commit}^{{commit}}").returncode:  # a workflow has only the last two commits
-        run("git", "fetch", "--quiet", "--depth=1", "origin", commit, env=remote_env())
+        run("git", "fetch", "--quiet", "--depth=1", "--end-of-options", "origin", commit, env=remote_env())
     return commit, "in production"
 
 
@@ -35,4 +36,10 @@ def _running() -> str:
         if run("git", "ls-remote", "origin", f"refs/heads/{PRODUCTION}", env=remote_env()):
             run("git", "fetch", "--quiet", "origin", f"refs/heads/{PRODUCTION}", env=remote_env())
             text = git("show", "FETCH_HEAD:release.json")
-    return str(json.loads(text)["commit"]) if text else ""
+    if not text:
+        return ""
+    try:
+        named = json.loads(text)["commit"]
+    except (ValueError, KeyError, TypeError):
+        named = None
+    return identifiers.commit(named, f"release.json of {PRODUCTION}")  # anybody who may push there wrote it

@@ -23,6 +23,8 @@ from serving.rows.errors import ModelError
 from serving.rows.parameters import PARAMS, param
 from serving.rows.schema import Schema
 
+# what an environment's settings take out of the lines, without a release; only a reviewed release puts more in
+WITHOUT = {"fields": "SERVICE_LOG_WITHOUT_FIELDS", "features": "SERVICE_LOG_WITHOUT_FEATURES"}
 FIELDS = ("time", "model_version", "model_md5", "request_id", "id", "score", "label")
 TENTHS = tuple(i / 10 for i in range(1, 11))
 
@@ -120,6 +122,12 @@ class PredictionLog:
         for name in self.settings.features:
             if name not in schema.columns:
                 raise ModelError(f"{PARAMS}: service.log.features: schema.yaml has no column {name!r}")
+        for part, variable in WITHOUT.items():
+            named = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+            listed: list[str] = getattr(self.settings, part)
+            if odd := [name for name in named if name not in listed]:
+                raise ModelError(f"{variable} takes out {odd[0]!r}, which service.log.{part} of {PARAMS} does not list")
+            setattr(self.settings, part, [name for name in listed if name not in named])
         self.has_id = bool(schema.id)
         self.places = {name: f"c{i}" for i, name in enumerate(schema.columns) if name in self.settings.features}
 
