@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -112,6 +113,18 @@ def _present(names: Iterable[str]) -> None:
 def inside(name: str) -> str:
     """Return the place in a Bento of a file of the repository: what is imported lies at its root, without `src/`."""
     return name.removeprefix("src/")
+
+
+def take_out(bento: Path, name: str, target: Path) -> Path | None:
+    """Take one file out of a `.bento` file; None where it is not in it, or it is no Bento."""
+    try:
+        with tarfile.open(bento) as archive:
+            member = next(member for member in archive if member.name.removeprefix("./") == f"src/{name}")
+            content = archive.extractfile(member)
+            target.write_bytes(content.read() if content else b"")
+            return target
+    except (OSError, tarfile.TarError, StopIteration):
+        return None
 
 
 def _bentofile(project: Project, labels: dict[str, str], names: list[str]) -> dict[str, object]:
