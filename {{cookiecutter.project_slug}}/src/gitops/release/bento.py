@@ -33,14 +33,15 @@ EXPORT = (
 def contents(project: Project, root: Path = Path()) -> list[str]:
     """Return the paths of all that a release of the working tree in `root` holds, besides the locked packages.
 
-    That is what `[tool.gitops.bento]` names, and the code which the service, the probe and the model file import.
+    That is what `[tool.gitops.bento]` names, and the code which the service, the jobs, the probe and the model file
+    import.
 
     Raises:
         CommandError: the description of the model can't be read, or it or pyproject.toml names a module that is not in
             `src/`.
     """
     service, probe = project.bento.service.partition(":")[0], project.probe.split()[2]
-    modules = (service, probe, *description.load(project, root).model.code)
+    modules = (service, probe, *project.bento.jobs, *description.load(project, root).model.code)
     return sorted({*project.bento.files, *(name for module in modules for name in imports.closure(module, root))})
 
 
