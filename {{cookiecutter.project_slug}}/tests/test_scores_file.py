@@ -57,13 +57,17 @@ def test_ranked_rows_are_those_of_a_sort_in_memory(
     assert found["rank"].duplicated().any() and found["decile"].max() == 10
 
 
-def test_the_top_is_the_head_of_the_ranking(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_top_is_the_head_of_the_ranking(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = pd.read_csv(score(monkeypatch, "--rank", out="whole.csv"))
     top = pd.read_csv(score(monkeypatch, "--top", "9", "--round", "2", out="top.csv"), dtype={"score": str})
     assert top["id"].tolist() == whole["id"].tolist()[:9]
     assert top["decile"].tolist() == whole["decile"].tolist()[:9]
     assert top["score"].tolist() == [f"{value:.2f}" for value in whole["score"][:9]]
+    assert "top.csv holds the 9 highest scores of them" in capsys.readouterr().out
     assert len(pd.read_csv(score(monkeypatch, "--top", "9999", out="all.csv"))) == len(table)
+    assert "highest scores" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("spreadsheet", "delimiter", "decimal"), [("comma", ";", ","), ("point", ",", ".")])

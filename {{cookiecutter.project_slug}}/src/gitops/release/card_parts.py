@@ -71,12 +71,12 @@ def highest(aim: Aim, tops: list[Top]) -> list[Block]:
     if not tops:
         return []
     if isinstance(aim.words, ClassifierWords):
-        intro = f"How many {prose(aim.words.rows)} that {prose(aim.words.happened)} the highest scores hold:"
-        form = "{:.0f}"
+        intro = f"How many of the {prose(aim.words.rows)} with the highest scores {prose(aim.words.happened)}:"
+        value_head, form = "found", "{:.0f}"
         how = "The interval is Wilson's for a share of so many rows; picked at random: the mean, and 95 of 100 choices."
     else:
-        intro = f"The mean truth of the {prose(aim.words.rows)} with the highest predictions:"
-        form = "{:.4g}"
+        intro = f"What the {prose(aim.words.rows)} with the highest predictions had in truth, on average:"
+        value_head, form = "mean", "{:.4g}"
         how = "The interval is a bootstrap of these rows; picked at random: the mean, and 95 of 100 choices."
     cells: list[list[Text]] = []
     for top in tops:
@@ -85,7 +85,7 @@ def highest(aim: Aim, tops: list[Top]) -> list[Block]:
             for number in (top.value, top.low, top.high, top.chance, top.chance_low, top.chance_high)
         )
         cells.append([[top.name], [f"{top.rows:,}"], [value], [f"{low} … {high}"], [f"{chance} ({least} … {most})"]])
-    head = ["scores", "rows", "found", "95 % interval", "picked at random"]
+    head = ["scores", "rows", value_head, "95 % interval", "picked at random"]
     return [Paragraph([intro]), Table(head, cells, numbers=4), Paragraph([how])]
 
 

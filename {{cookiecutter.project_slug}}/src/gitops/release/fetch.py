@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from configparser import ConfigParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,16 +14,6 @@ from gitops.release import assets
 from gitops.release.bento import take_out
 from gitops.release_file import FORMAT
 from gitops.shell import CommandError, attempt, dvc, say
-
-# DVC works in a folder that is no repository, with this clone's cache and data remote.
-DVC_CONFIG = """[core]
-    no_scm = true
-[cache]
-    dir = {cache}
-"""
-DVC_STORE = """['remote "store"']
-    url = {store}
-"""
 
 
 def fetch_release(named: str, out: Path, folder: Path | None = None) -> int:
@@ -103,15 +94,24 @@ def _bring_model(project: Project, release: tags.Release, tree: Path, folder: Pa
         if found := assets.find(release, folder, Path(temporary)):
             _from_bento(project, release, found, target, digest)
             return
-    config = DVC_CONFIG.format(cache=Path(".dvc/cache").resolve())
-    config += DVC_STORE.format(store=store.MOUNT.resolve()) if store.is_git() else ""
-    (tree / ".dvc/config.local").write_text(config)
+    _configure_dvc(tree)
     done = attempt(*dvc("pull", project.model), cwd=tree)
     if done.returncode or not target.is_file() or md5(target) != digest:
         raise CommandError(
             f"the model of {release.tag} is neither in the data remote nor in a release's files: `uv run gitops store "
             "pull` brings the Git store; with GITHUB_TOKEN and GITHUB_REPOSITORY set, it is taken from GitHub's release"
         )
+
+
+def _configure_dvc(tree: Path) -> None:
+    """Let DVC work in a folder that is no repository, with this clone's cache, data remote and own settings."""
+    config = ConfigParser(interpolation=None)
+    config.read(".dvc/config.local")
+    config.read_dict({"core": {"no_scm": "true"}, "cache": {"dir": str(Path(".dvc/cache").resolve())}})
+    if store.is_git():
+        config.read_dict({"'remote \"store\"'": {"url": str(store.MOUNT.resolve())}})
+    with (tree / ".dvc/config.local").open("w") as file:
+        config.write(file)
 
 
 def _from_bento(project: Project, release: tags.Release, found: Path, target: Path, digest: str) -> None:

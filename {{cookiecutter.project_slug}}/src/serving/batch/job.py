@@ -78,6 +78,8 @@ def run(
     where = f"; the other {bad:,} and why: {files.errors}" if bad else ""
     named = "model" if scorer.release == DEV else f"release {scorer.release}, model"
     print(f"{files.remote or files.out}: {total - bad:,} of {total:,} rows scored by {named} {scorer.md5[:8]}{where}")
+    if layout.top is not None and layout.top < total - bad:
+        print(f"{files.remote or files.out} holds the {layout.top:,} highest scores of them")
     if guarded:
         print(f"{guarded:,} cells start with = + - @ or a tab, and got a ' in front: a spreadsheet would compute them")
 
