@@ -24,11 +24,12 @@ CASES = {"same": "alpha: 1.0  ", "another": "alpha: 9.0 "}
 def main() -> None:
     """Print one Markdown table."""
     from harness import copy_template
-    from laptop import Laptop, train
+    from laptop import Laptop, prepare, train
 
     with TemporaryDirectory() as folder:
         base = Path(folder)
-        train(copy_template(base / "template"), base / "trained")
+        prepare(copy_template(base / "template"), base / "prepared")
+        train(base / "prepared", base / "trained")
         found: list[dict[str, float]] = []
         for name, alpha in CASES.items():
             (base / name).mkdir()
