@@ -80,7 +80,7 @@ CHANGES = Changes(
     stages=(),
     contract=Contract("none", ()),
     gates_changed=False,
-    factory_changed=(),
+    owned_changes=(),
 )
 JUDGEMENT = Judgement(rows=1409, metrics=(GOOD,), segments=(), value=(), remarks=())
 FACTS = Facts(
@@ -193,7 +193,7 @@ def test_each_verdict_blocks_warns_or_passes(given: Verdict) -> None:
     ("parts", "outcome"),
     [
         ({"gates_changed": True}, Outcome.WARNS),
-        ({"factory_changed": ("src/gitops/a.py",)}, Outcome.WARNS),
+        ({"owned_changes": ("src/gitops/a.py",)}, Outcome.WARNS),
         ({"contract": Contract("breaking", ("x is gone",))}, Outcome.WARNS),
         ({"remarks": ("few rows",)}, Outcome.WARNS),
         ({"claims": ("metrics.json says otherwise",)}, Outcome.BLOCKS),
@@ -242,7 +242,7 @@ HOSTILE_PLACES: dict[str, dict[str, Any]] = {
     "unpushed": {"lock": LockState(unpushed=(HOSTILE,))},
     "breaks": {"contract": Contract("breaking", (HOSTILE,))},
     "metric": {"metrics": (replace(GOOD, name=HOSTILE, verdict=Verdict.WORSE, reason=HOSTILE),)},
-    "factory": {"factory_changed": (HOSTILE,)},
+    "factory": {"owned_changes": (HOSTILE,)},
     "segment": {"segments": (replace(SEGMENT, name=HOSTILE),)},
     "remark": {"remarks": (HOSTILE,)},
 }
@@ -320,19 +320,19 @@ def test_the_verdict_is_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixt
     path = tmp_path / "review.json"
     needs = {"check": {"result": "success"}, "review": {"result": "success"}}
     path.write_text(codec.dumps(review(segments=(SEGMENT,))))
-    assert verdict.print_verdict(path, json.dumps(needs)) == 0
+    assert verdict.print_verdict(verdict.Sources(path), json.dumps(needs)) == 0
     assert "- `these rows can't tell for 1 of 1 segments" in capsys.readouterr().out
-    assert verdict.print_verdict(path, json.dumps(needs | {"check": {"result": "failure"}})) == 1
+    assert verdict.print_verdict(verdict.Sources(path), json.dumps(needs | {"check": {"result": "failure"}})) == 1
     assert "the job `check` did not succeed" in capsys.readouterr().out
     path.write_text(codec.dumps(review(lock=LockState(stale=("x",)))))
-    assert verdict.print_verdict(path, "") == 1
+    assert verdict.print_verdict(verdict.Sources(path), "") == 1
     assert "dvc.lock is stale: x" in capsys.readouterr().out
 
 
 def test_without_a_review_a_failed_job_explains_itself(tmp_path: Path) -> None:
-    assert verdict.print_verdict(tmp_path / "none.json", '{"review": {"result": "failure"}}') == 1
+    assert verdict.print_verdict(verdict.Sources(tmp_path / "none.json"), '{"review": {"result": "failure"}}') == 1
     with pytest.raises(CommandError, match="there is no review"):
-        verdict.print_verdict(tmp_path / "none.json", '{"review": {"result": "success"}}')
+        verdict.print_verdict(verdict.Sources(tmp_path / "none.json"), '{"review": {"result": "success"}}')
 
 
 FULL = review(

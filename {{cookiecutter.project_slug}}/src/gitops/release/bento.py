@@ -40,9 +40,18 @@ def contents(project: Project, root: Path = Path()) -> list[str]:
         CommandError: the description of the model can't be read, or it or pyproject.toml names a module that is not in
             `src/`.
     """
+    return sorted({*project.bento.files, *code(project, description.load(project, root).model.code, root)})
+
+
+def code(project: Project, modules: Iterable[str], root: Path = Path()) -> set[str]:
+    """Return the paths of the code that the service, the jobs and the probe import, and these modules.
+
+    Raises:
+        CommandError: pyproject.toml names a module that is not in `src/`.
+    """
     service, probe = project.bento.service.partition(":")[0], project.probe.split()[2]
-    modules = (service, probe, *project.bento.jobs, *description.load(project, root).model.code)
-    return sorted({*project.bento.files, *(name for module in modules for name in imports.closure(module, root))})
+    named = (service, probe, *project.bento.jobs, *modules)
+    return {name for module in named for name in imports.closure(module, root)}
 
 
 def identity(project: Project) -> str:

@@ -115,12 +115,8 @@ def _reproduce(*flags: str, hint: str = "") -> bool:
 def _write(review: Review, out: Path) -> None:
     """Leave the facts for the jobs that follow, and the same report where people look."""
     out.mkdir(parents=True, exist_ok=True)
-    text = report.render(review)
     (out / "review.json").write_text(codec.dumps(review))
-    (out / "report.md").write_text(text)
+    (out / "report.md").write_text(report.render(review))
     (out / "report.html").write_text(page.html_page(review))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a") as file:
-            file.write(text)
     say(report.render(report.without_charts(review)))
     say(f"Written: {out / 'report.html'}, {out / 'report.md'}, {out / 'review.json'}")
