@@ -116,7 +116,7 @@ def test_the_nightly_job_runs_in_it(built: tuple[Laptop, str, str], here: str, p
     (row,) = pd.read_csv(folder / "scores.csv").to_dict("records")
     assert row["id"] == CUSTOMER["customer_id"] and row["model_version"] == "1.0.0"
     assert 0 < row["score"] < 1 and row["reason_3"].endswith(" the score")
-    assert (folder / "scores.csv.errors.csv").read_text().startswith("row,column,reason\n2,customer_id,")
+    assert (folder / "scores.csv.errors.csv").read_text().startswith("row,column,reason\n2,female,Field required\n")
     assert json.loads(logged)["model_version"] == "1.0.0"
 
 

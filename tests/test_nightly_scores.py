@@ -7,7 +7,7 @@ import kubernetes_validate
 import policy
 import pytest
 import yaml
-from gitops.environments import deployed, manifests
+from gitops.environments import manifests
 from gitops.project import load
 from gitops.shell import CommandError
 from gitops.tags import Release
@@ -40,7 +40,7 @@ def made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Objec
     release = Release("churn-model@v1.2.0", "1.2.0", commit, "2026-11-20T12:00:00+00:00", "why", "f" * 64, IMAGE)
     with contextlib.chdir(project):
         files = manifests.render(load(), manifests.described(load(), release, "production", commit))
-        assert deployed.images(files["manifests.yaml"]) == [IMAGE]  # one for the service and the job
+        assert manifests.images(files["manifests.yaml"]) == [IMAGE]  # one for the service and the job
     return list(yaml.safe_load_all(files["manifests.yaml"]))
 
 

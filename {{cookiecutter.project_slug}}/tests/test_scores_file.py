@@ -196,6 +196,9 @@ def test_the_command_looks_at_the_build(
 def test_the_version_is_in_each_row_and_in_parquets_metadata(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held_out().to_csv(IN, index=False)
     assert set(pd.read_csv(score(monkeypatch))["model_version"]) == {"dev"}
+    Path("release.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"release\.json is not what `gitops fetch-release` writes"):
+        run(IN, Path("none.csv"))
     Path("release.json").write_text('{"version": "1.2.0"}')
     found = pd.read_parquet(score(monkeypatch, "--rank", out="o.parquet"))
     assert set(found["model_version"]) == {"1.2.0"}

@@ -88,6 +88,6 @@ def _words(kind: str, value: Any) -> str:
         return "missing"
     if kind == "boolean":
         return "yes" if value else "no"
-    if kind == "date":
+    if kind == "date" and 0 < value + EPOCH <= date.max.toordinal():  # a typed file may hold days far beyond
         return date.fromordinal(int(value) + EPOCH).isoformat()
     return str(value) if kind == "category" else f"{value:,.6g}"

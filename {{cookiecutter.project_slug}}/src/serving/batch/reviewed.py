@@ -20,8 +20,17 @@ CURE = "`uv run dvc repro` brings build/ up to date; or score with a release: --
 
 
 def running_release() -> str:
-    """Return the version of the release in this folder, or "dev" in a working tree."""
-    return str(json.loads(RELEASE.read_text(encoding="utf-8"))["version"]) if RELEASE.exists() else DEV
+    """Return the version of the release in this folder, or "dev" in a working tree.
+
+    Raises:
+        ModelError: there is a release.json that no release wrote.
+    """
+    if not RELEASE.exists():
+        return DEV
+    try:
+        return str(json.loads(RELEASE.read_text(encoding="utf-8"))["version"])
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(f"{RELEASE} is not what `gitops fetch-release` writes: remove it") from None
 
 
 def check_build() -> None:
