@@ -53,8 +53,8 @@ def _write(stream: TextIO, text: str) -> None:
 def without_secrets(*, bucket: bool = False) -> dict[str, str]:
     """Return the environment for a command that runs a model's code: training, scoring, the build of a release.
 
-    `bucket`: it brings data from a bucket too, and keeps what that needs. Code that means harm and runs as the same user
-    on the same machine can find other ways to a token: that is why jobs with rights run none of a pull request's.
+    `bucket`: it brings data from a bucket too, and keeps what that needs. Code that means harm, and runs as the same
+    user on the same machine, can find other ways to a token: so jobs with rights run none of a pull request's.
     """
     kept = {name for name in os.environ if bucket and CLOUD.search(name)}
     return {name: value for name, value in os.environ.items() if name in kept or not SECRET.search(name)}
