@@ -25,7 +25,7 @@ from gitops.review.decide import beside
 from gitops.review.record import LockState, MetricRow, Outcome, Verdict
 from gitops.review.state import read_metrics
 from gitops.shell import CommandError
-from harness import needs
+from harness import ROOT, TEMPLATE, needs
 from laptop import Laptop
 from projects import project
 from test_golden import edit_table
@@ -132,6 +132,51 @@ def test_a_review_gives_the_runner_no_command(tmp_path: Path, capsys: pytest.Cap
     lines = capsys.readouterr().out.splitlines()
     assert any("::add-mask::e" in line for line in lines)
     assert not [line for line in lines if line.strip().startswith("::") or "##[" in line]
+
+
+FORGE = """
+import atexit, json, os, pathlib
+
+def forge():
+    path = pathlib.Path("review/review.json")
+    if path.exists():
+        told = json.loads(path.read_text())
+        told["conclusion"] = {"verdict": "pass", "reasons": [], "warnings": [], "notes": []}
+        told["facts"] |= {"claims": [], "lock": {"stale": [], "missing": [], "unpushed": []}}
+        told["facts"]["judgement"] |= {"metrics": [], "segments": [], "remarks": []}
+        told["facts"]["changes"]["owned_changes"] = []
+        path.write_text(json.dumps(told))
+
+atexit.register(forge)
+"""
+DVC_CONFIG = "[core]\n    remote = evil\n['remote \"evil\"']\n    url = https://evil.invalid/store\n"
+
+
+@pytest.mark.slow
+def test_a_ruined_model_stays_blocked_whatever_its_pull_request_brings_along(world: World) -> None:
+    """A shadowed start of Python, pytest plugins, an edited factory, another data remote: each runs, none decides."""
+    needs("uv")
+    world.merge("first")
+    source = (ROOT / TEMPLATE / "src/gitops/review/conclude.py").read_text()
+    old = next(line.strip() for line in source.splitlines() if line.strip().startswith("return Conclusion("))
+    brought = {
+        "src/sitecustomize.py": FORGE,
+        "tests/conftest.py": FORGE,
+        "conftest.py": FORGE,
+        "src/gitops/review/conclude.py": source.replace(old, ALWAYS),
+        ".dvc/config": DVC_CONFIG,
+    }
+    world.commit("worse", brought)
+    done = world.act(world.open_pr("worse"), "pull-request.yml")
+    told = json.loads((done.artifacts / "review/review.json").read_text())
+    assert told["conclusion"]["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
+    assert done.jobs["assess"] == "success" and done.jobs["verdict"] == "failure", str(done)
+    (row,) = world.hub.comments
+    first, second = row["body"].splitlines()[1:3]
+    assert first.startswith("⛔ **Blocked**: `roc_auc ") and "is below its floor 0.8 by" in first
+    owned = "`.dvc/config, conftest.py, src/gitops/review/conclude.py, src/sitecustomize.py`"
+    assert second == f"- `a code owner must look at what changes here: {owned[1:]}"
+    assert "is below its floor 0.8 by" in done.log("verdict") and "evil.invalid" not in done.log("assess")
 
 
 # Names and values

@@ -1,7 +1,6 @@
 """Build the Bento: the files that pyproject.toml names, the code that they need, and the locked serving environment."""
 
 import hashlib
-import os
 import shutil
 import sys
 import tarfile
@@ -13,7 +12,7 @@ import yaml
 
 from gitops import description, imports
 from gitops.project import Project, locked, md5
-from gitops.shell import CommandError, run
+from gitops.shell import CommandError, run, without_secrets
 
 # what is in the image; the rest of deploy/ is settings, which reach an environment without another release
 RECIPE = ("deploy/Containerfile", "deploy/runtime.py")
@@ -79,7 +78,7 @@ def build(project: Project, version: str, labels: dict[str, str], out: Path) -> 
         (stage / "requirements.txt").write_text(run(*EXPORT) + "\n")
         recipe = Path(folder, "bentofile.yaml")  # outside, or it would be packed as well
         recipe.write_text(yaml.safe_dump(_bentofile(project, labels, names)))
-        env = os.environ | {
+        env = without_secrets() | {
             "BENTOML_HOME": str(Path(folder, "home")),
             "BENTOML_DO_NOT_TRACK": "1",
             "PYTHONPATH": str(stage),

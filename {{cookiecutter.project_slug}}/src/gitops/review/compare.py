@@ -110,7 +110,7 @@ def _score_challenger(project: Project) -> scoring.Scored:
     """Score the held-out rows once more: the predictions file may be anything, the model can't lie about itself."""
     say("› the challenger scores its held-out rows")
     try:
-        return scoring.run_score_command(project.score, Path(project.rows), Path(), (sys.executable,))
+        return scoring.score(project.score, Path(project.rows), Path(), (sys.executable,))
     except scoring.ScoringFailed as failed:
         raise Unscorable(f"the model can't score its own held-out rows ({failed})") from None
 

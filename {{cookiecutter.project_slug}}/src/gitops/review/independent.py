@@ -24,7 +24,7 @@ from gitops.review.changes import changes_since
 from gitops.review.conclude import conclude
 from gitops.review.record import FORMAT, Facts, LockState, Review
 from gitops.review.state import CommitState
-from gitops.shell import CommandError, attempt, dvc, run, say, stream
+from gitops.shell import CommandError, attempt, dvc, run, say, stream, without_secrets
 
 DATA_FORMATS = {"onnx": b"\x08"}  # model files that run no code when they are opened, and the byte that they start with
 FILE = "assessment.json"
@@ -164,7 +164,7 @@ def _hold_out(project: Project, base: CommitState, now: CommitState) -> None:
         return
     say("› the base's code splits the data")
     makers = [stage.name for stage in pipeline.read().stages if project.rows in {out.path for out in stage.outs}]
-    env = os.environ | {"PYTHONPATH": str(Path("src").resolve())}
+    env = without_secrets(bucket=not store.is_git()) | {"PYTHONPATH": str(Path("src").resolve())}
     if not makers or stream(*dvc("repro", "--pull", "--allow-missing", "--no-run-cache", *makers), env=env):
         raise Unjudged("its code can't make the held-out rows of this data")
 

@@ -12,7 +12,7 @@ from gitops.review import codec, page, report, state
 from gitops.review.assess import Assignment, Obtained, assess
 from gitops.review.baseline import champion_commit
 from gitops.review.record import Changes, LockState, Review
-from gitops.shell import CommandError, attempt, dvc, say, stream, watch
+from gitops.shell import CommandError, attempt, dvc, say, stream, watch, without_secrets
 
 
 def review_commit(base: str | None, out: Path) -> int:
@@ -106,7 +106,8 @@ def _reproduce(*flags: str, hint: str = "") -> bool:
     Raises:
         CommandError: a stage failed.
     """
-    code, lines = watch(*dvc("repro", *flags, "--no-run-cache"), word="Running stage ")
+    env = without_secrets(bucket=not store.is_git())
+    code, lines = watch(*dvc("repro", *flags, "--no-run-cache"), word="Running stage ", env=env)
     if code:
         raise CommandError(f"the pipeline failed: the message of the stage is above{hint}")
     return lines > 0
