@@ -93,7 +93,7 @@ def test_a_pull_request_reads_like_this(
     change(on_laptop)
     on_laptop.run("dvc repro --quiet")
     text = on_laptop.review()
-    assert json.loads(on_laptop.read("review/review.json"))["conclusion"]["verdict"] == verdict
+    assert json.loads(on_laptop.read("review/review.json"))["verdict"] == verdict
     assert any(why in line for line in text.splitlines()[:3])
     matches_golden(text, f"{change.__name__}.md", GOLDEN)
 

@@ -67,7 +67,7 @@ def test_a_better_model_may_be_merged(trained: World) -> None:
     own, base = (
         json.loads((done.artifacts / name).read_text()) for name in ("review/review.json", "assessment/assessment.json")
     )
-    assert base["conclusion"]["verdict"] == "pass" and base["facts"]["unjudged"] == ""
+    assert base["verdict"] == "pass" and base["facts"]["unjudged"] == ""
     assert base["facts"]["judgement"] == own["facts"]["judgement"], "both scored the same rows with the same model"
 
 
