@@ -106,6 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--from", type=Path, dest="folder", help="the release's files (default: GitHub's, or dist/)")
     add.set_defaults(run=_verify)
 
+    add = commands.add_parser("fetch-release", help="bring a release here: its commit, and its model file")
+    add.add_argument("release", help="a version such as 1.2.0, or the environment that runs it")
+    add.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for its files")
+    add.add_argument(
+        "--from", type=Path, dest="folder", help="take the model from this folder with the release's files"
+    )
+    add.set_defaults(run=_fetch_release)
+
     for name, what, default in (
         ("promote", "let an environment run a release", "staging: HEAD's last one; production: what staging runs"),
         ("rollback", "let an environment run again what it ran before", "the one before this one"),
@@ -214,6 +222,12 @@ def _verify(arguments: argparse.Namespace) -> int:
     return verify(arguments.version, arguments.folder, image.inspect)
 
 
+def _fetch_release(arguments: argparse.Namespace) -> int:
+    from gitops.release.fetch import fetch_release
+
+    return fetch_release(arguments.release, arguments.out, arguments.folder)
+
+
 def _change(arguments: argparse.Namespace) -> int:
     from gitops.environments.apply import apply
     from gitops.environments.promote import promote
@@ -252,6 +266,7 @@ ON_THE_TREE = (
     _store,
     _release,
     _card,
+    _fetch_release,
     _change,
     _withdraw,
     _image,
