@@ -49,7 +49,7 @@ class Cluster:
         """Put a folder in the place of the Secret that a team makes for itself: podman 4.3 breaks on a Secret."""
         folder = self.world.folder / "secret"
         folder.mkdir(exist_ok=True)
-        (folder / "keys").write_text(hashlib.sha256(KEY.encode()).hexdigest())
+        (folder / "crm").write_text(hashlib.sha256(KEY.encode()).hexdigest())
         (volume,) = [volume for volume in pod["volumes"] if volume.pop("secret", None)]
         volume["hostPath"] = {"path": str(folder), "type": "Directory"}
 
