@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from gitops.release import serve_check
-from harness import SLUG, bake, environment, run
+from harness import SLUG, bake, copy_template, environment, run
 
 SERVE = serve_check.ENVIRONMENT.name
 APART = shutil.ignore_patterns(".venv", SERVE, ".mypy_cache")
@@ -61,6 +61,12 @@ def train(prepared: Path, folder: Path) -> None:
     project, env = copy(prepared, folder), environment(folder / "home")
     for command in ("git add --all", "git commit --quiet -m Champion"):
         run(*command.split(), cwd=project, env=env)
+
+
+def from_template(folder: Path) -> None:
+    """Make the champion's project in `folder / "trained"`, from nothing: what the benches start from."""
+    prepare(copy_template(folder / "template"), folder / "prepared")
+    train(folder / "prepared", folder / "trained")
 
 
 class Laptop:

@@ -62,23 +62,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]
         yield server
 
 
-def changes(hub: FakeGitHub, old: str, new: str) -> None:
-    """Let pull request 7 turn files (`git mktree` can't nest them, so one name each) from `old` into `new`."""
-    shas = [_commit(hub, name) for name in (old, new)]
-    parented = hub.git(*_WHO, "commit-tree", "-m", "new", "-p", shas[0], f"{shas[1]}^{{tree}}")
-    hub.pulls = [{"number": 7, "base": {"sha": shas[0]}, "head": {"sha": parented}}]
-
-
-_WHO = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
-
-
-def _commit(hub: FakeGitHub, path: str) -> str:
-    entry, kind = str(hub.git("hash-object", "-w", "--stdin", text="a text that is the same\n")), "100644 blob"
-    for name in reversed(path.split("/")):
-        entry, kind = str(hub.git("mktree", text=f"{kind} {entry}\t{name}\n")), "040000 tree"
-    return str(hub.git(*_WHO, "commit-tree", "-m", "one", entry))
-
-
 def saved(folder: Path, **parts: Any) -> Path:
     path = folder / "review.json"
     path.write_text(codec.dumps(finished(**parts)))
@@ -88,95 +71,112 @@ def saved(folder: Path, **parts: Any) -> Path:
 # What judges it
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "named"),
-    [
-        ("src/gitops/review/review.py", "src/gitops/other.py", "src/gitops/other.py, src/gitops/review/review.py"),
-        ("src/gitops/review/review.py", "docs/review.py", "src/gitops/review/review.py"),
-        ("a", ".github/workflows/pull-request.yml", ".github/workflows/pull-request.yml"),
-        ("a", "pyproject.toml", "pyproject.toml (unreadable)"),
-        ("a", "uv.lock", "uv.lock (unreadable)"),
-        ("a", "gates.yaml", "gates.yaml"),
-    ],
-)
-def test_a_change_of_the_factory_is_said_first_whatever_the_review_says(
-    hub: FakeGitHub,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    old: str,
-    new: str,
-    named: str,
+def sources(folder: Path, base: dict[str, Any], **own: Any) -> verdict.Sources:
+    """Write the review of the pull request's own job, and the base's assessment with these facts."""
+    (folder / "assessment.json").write_text(text := codec.dumps(finished(**base)))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return verdict.Sources(saved(folder, **own), folder / "assessment.json", digest)
+
+
+LOST = replace(GOOD, verdict=Verdict.BELOW_FLOOR, reason="roc_auc 0.7 is below its floor 0.8 by 0.1")
+OWNED = "a code owner must look at what changes here: src/sitecustomize.py"
+
+
+def test_a_review_that_lies_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = sources(tmp_path, {"metrics": (LOST,), "owned_changes": ("src/sitecustomize.py",)})
+    assert verdict.read(given.review).verdict is Outcome.PASSES, "the trick works in the untrusted job"
+    assert verdict.print_verdict(given, "") == 1
+    assert capsys.readouterr().out.splitlines()[:3] == ["⛔ Blocked", f"- `{LOST.reason}`", f"- `{OWNED}`"]
+
+
+def test_what_the_own_job_objects_to_blocks_although_the_base_found_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # the base has none of these files
-    changes(hub, old, new)
-    path = saved(tmp_path)
-    assert verdict.read(path).conclusion.verdict is Outcome.PASSES
-    assert verdict.write_comment(path, 7) == 0
-    first = hub.comments[0]["body"].splitlines()[1]
-    assert first.startswith(f"⚠️ **Look before you merge**: `{FACTORY}") and set(named.split(", ")) <= set(
-        first.rpartition(": ")[2].strip("`").split(", ")
+    given = sources(tmp_path, {"owned_changes": ("gates.yaml",)}, lock=LockState(stale=("stage train: x is modified",)))
+    assert verdict.print_verdict(given, "") == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[1] == "- `dvc.lock is stale: stage train: x is modified`"
+    assert "- `a code owner must look at what changes here: gates.yaml`" in told, "whatever that job says of it"
+
+
+def test_a_model_that_the_base_cant_score_is_never_just_green(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = sources(tmp_path, {"unjudged": "what a row is changes with schema.yaml"})
+    assert verdict.print_verdict(given, "") == 0, "a code owner's approval decides, not this check"
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first == "⚠️ Look before you merge"
+    assert second.startswith(
+        "- `a code owner must look: the base can't score this model (what a row is changes with sch"
     )
-    for given in ("7", "refs/heads/gh-readonly-queue/main/pr-7-" + "a" * 40):
-        capsys.readouterr()
-        assert verdict.print_verdict(path, "", given) == 0, "a code owner's approval decides, not this check"
-        assert FACTORY in capsys.readouterr().out
+    shown = verdict.combined(given)
+    assert shown.facts.judgement == verdict.read(given.review).facts.judgement, "its own numbers are better than none"
 
 
-def test_a_block_stays_a_block_when_the_factory_changes(hub: FakeGitHub, tmp_path: Path) -> None:
-    changes(hub, "a", "src/gitops/review/review.py")
-    path = saved(tmp_path, lock=LockState(stale=("reason",)))
-    assert verdict.print_verdict(path, "", "7") == 1
-    verdict.write_comment(path, 7)
-    assert hub.comments[0]["body"].splitlines()[1] == "⛔ **Blocked**: `dvc.lock is stale: reason`"
-    assert FACTORY in hub.comments[0]["body"].splitlines()[2]
+def test_a_review_that_blocks_itself_does_not_hide_what_the_base_found(tmp_path: Path) -> None:
+    given = sources(tmp_path, {"metrics": (LOST,)}, claims=("metrics.json is gone",))
+    assert verdict.combined(given).reasons == ("metrics.json is gone", LOST.reason)
 
 
-def test_another_change_adds_nothing(hub: FakeGitHub, tmp_path: Path) -> None:
-    changes(hub, "src/model/train.py", "src/model/fit.py")
-    verdict.write_comment(saved(tmp_path), 7)
-    assert "✅ **Ready to merge**" in hub.comments[0]["body"] and FACTORY not in hub.comments[0]["body"]
+@pytest.mark.parametrize("sha256", ["", "0" * 64])
+def test_an_assessment_that_another_job_put_in_its_place_is_refused(tmp_path: Path, sha256: str) -> None:
+    given = replace(sources(tmp_path, {}), sha256=sha256)
+    with pytest.raises(CommandError, match="somebody replaced it"):
+        verdict.print_verdict(given, "")
+    assert verdict.print_verdict(given, json.dumps({"assess": {"result": "failure"}})) == 1
 
 
-def test_when_github_does_not_say_what_changes_nothing_passes(hub: FakeGitHub, tmp_path: Path) -> None:
-    hub.fail("GET", "/files", 502)
-    with pytest.raises(CommandError, match="502"):
-        verdict.print_verdict(saved(tmp_path), "", "7")
-    with pytest.raises(CommandError, match="names no pull request"):
-        verdict.print_verdict(saved(tmp_path), "", "refs/heads/pr-x")
-
-
-def test_a_change_too_large_to_list_is_looked_at(
-    hub: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes(hub, "a", "b")
-    monkeypatch.setattr(verdict, "FILES_LIMIT", 1)
-    verdict.write_comment(saved(tmp_path), 7)
-    assert f"`{FACTORY}too many files to list`" in hub.comments[0]["body"]
-
-
-def test_a_review_gives_the_runner_no_command(
-    hub: FakeGitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    verdict.print_verdict(saved(tmp_path, remarks=("::add-mask::e", "x\n::error::forged", "a ##[error]forged")), "")
+def test_a_review_gives_the_runner_no_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = saved(tmp_path, remarks=("::add-mask::e", "x\n::error::forged", "a ##[error]forged"))
+    verdict.print_verdict(verdict.Sources(given), "")
     lines = capsys.readouterr().out.splitlines()
     assert any("::add-mask::e" in line for line in lines)
     assert not [line for line in lines if line.strip().startswith("::") or "##[" in line]
 
 
+FORGE = """
+import atexit, json, os, pathlib
+
+def forge():
+    path = pathlib.Path("review/review.json")
+    if path.exists():
+        told = json.loads(path.read_text())
+        told |= {"verdict": "pass", "reasons": [], "warnings": [], "notes": []}
+        told["facts"] |= {"claims": [], "lock": {"stale": [], "missing": [], "unpushed": []}}
+        told["facts"]["judgement"] |= {"metrics": [], "segments": [], "remarks": []}
+        told["facts"]["changes"]["owned_changes"] = []
+        path.write_text(json.dumps(told))
+
+atexit.register(forge)
+"""
+DVC_CONFIG = "[core]\n    remote = evil\n['remote \"evil\"']\n    url = https://evil.invalid/store\n"
+
+
 @pytest.mark.slow
-def test_an_edited_review_script_does_not_pass_unseen(world: World) -> None:
+def test_a_ruined_model_stays_blocked_whatever_its_pull_request_brings_along(world: World) -> None:
+    """A shadowed start of Python, pytest plugins, an edited factory, another data remote: each runs, none decides."""
     needs("uv")
     world.merge("first")
     source = (ROOT / TEMPLATE / "src/gitops/review/conclude.py").read_text()
     old = next(line.strip() for line in source.splitlines() if line.strip().startswith("return Conclusion("))
-    world.commit("worse", {"src/gitops/review/conclude.py": source.replace(old, ALWAYS)})
+    brought = {
+        "src/sitecustomize.py": FORGE,
+        "tests/conftest.py": FORGE,
+        "conftest.py": FORGE,
+        "src/gitops/review/conclude.py": source.replace(old, ALWAYS),
+        ".dvc/config": DVC_CONFIG,
+    }
+    world.commit("worse", brought)
     done = world.act(world.open_pr("worse"), "pull-request.yml")
     told = json.loads((done.artifacts / "review/review.json").read_text())
-    assert told["conclusion"]["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
+    assert told["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
+    assert done.jobs["assess"] == "success" and done.jobs["verdict"] == "failure", str(done)
     (row,) = world.hub.comments
-    assert row["body"].splitlines()[1] == f"⚠️ **Look before you merge**: `{FACTORY}src/gitops/review/conclude.py`"
-    assert f"{FACTORY}src/gitops/review/conclude.py" in done.log("verdict")
+    first, second = row["body"].splitlines()[1:3]
+    assert first.startswith("⛔ **Blocked**: `roc_auc ") and "is below its floor 0.8 by" in first
+    owned = "`.dvc/config, conftest.py, src/gitops/review/conclude.py, src/sitecustomize.py`"
+    assert second == f"- `a code owner must look at what changes here: {owned[1:]}"
+    assert "is below its floor 0.8 by" in done.log("verdict") and "evil.invalid" not in done.log("assess")
 
 
 # Names and values
@@ -188,14 +188,13 @@ def test_a_branch_name_runs_nothing(world: World) -> None:
     world.merge("first")
     world.git("push", "--quiet", "origin", f"origin/unchanged:refs/heads/{BRANCH}")
     done: Run = world.act(world.open_pr(BRANCH), "pull-request.yml")
-    assert done.jobs == dict.fromkeys(("check", "review", "comment", "verdict"), "success"), str(done)
+    assert done.jobs == dict.fromkeys(("check", "review", "assess", "comment", "verdict"), "success"), str(done)
     assert list(world.folder.rglob("pwned")) == []
     assert not [harm for harm in ("@acme", "<img") if harm in outside(world.hub.comments[0]["body"])]
 
 
 @pytest.mark.slow
 def test_names_and_values_stay_in_their_code_spans(on_laptop: Laptop, hub: FakeGitHub) -> None:
-    changes(hub, "a", "b")
     value = json.dumps(HOSTILE)
     on_laptop.write("params.yaml", f"{on_laptop.read('params.yaml')}{value}: {value}\n")
     edit_table(on_laptop, lambda row: row | {HOSTILE: HOSTILE} if row["contract"] != "One year" else None)
@@ -217,9 +216,8 @@ def test_names_and_values_stay_in_their_code_spans(on_laptop: Laptop, hub: FakeG
 
 @pytest.mark.parametrize("place", ["metric", "segment"])
 def test_a_metrics_and_a_categorys_name_stay_in_their_code_spans(hub: FakeGitHub, tmp_path: Path, place: str) -> None:
-    changes(hub, "a", "b")
     row = replace(GOOD if place == "metric" else SEGMENT, name=HOSTILE, verdict=Verdict.WORSE, reason=HOSTILE)
-    verdict.write_comment(saved(tmp_path, **{f"{place}s": (row,)}), 7)
+    verdict.write_comment(verdict.Sources(saved(tmp_path, **{f"{place}s": (row,)})), 7)
     text = hub.comments[0]["body"].removeprefix("<!-- gitops-review -->")
     assert "evil" in text and [harm for harm in HARMS if harm in outside(text)] == []
 
@@ -266,7 +264,7 @@ def test_a_metrics_file_is_believed_only_as_far_as_it_is_measured(
     scored.to_parquet("predictions.parquet")
     found = claims.contradictions(project(predictions="predictions.parquet"), state(metrics=text), scored, [ROW])
     assert len(found) == len(words) and all(word in sentence for word, sentence in zip(words, found, strict=True))
-    assert finished(claims=tuple(found)).conclusion.verdict is (Outcome.BLOCKS if words else Outcome.PASSES)
+    assert finished(claims=tuple(found)).verdict is (Outcome.BLOCKS if words else Outcome.PASSES)
 
 
 @pytest.mark.parametrize("text", ['{"roc_auc": NaN}', '{"roc_auc": "<b>"}', "{" * 10 * 2**20, "", "null"])
@@ -286,10 +284,11 @@ def table() -> pd.DataFrame:
         (table().assign(score=[0.2, 0.4, 0.9 + 1e-7]), ""),
         (table().assign(score=table()["truth"]), "was not made by this model: 3 of its rows differ"),
         (table().assign(truth=[0.0, 0, 1]), "1 of its rows differ"),
-        (table().assign(id=["a", "b", "x"]), "1 of its rows differ"),
+        (table().assign(id=["a", "b", "x"]), "lacks 1 of the 3 rows that are held out"),
         (table().assign(score=[0.2, 0.4, np.nan]), "1 of its rows differ"),
         (table().assign(score="high"), "is not a table of id, truth and score"),
-        (table().iloc[1:], "has 2 rows and the held-out rows are 3"),
+        (table().iloc[1:], "lacks 1 of the 3 rows that are held out"),
+        (pd.concat([table(), table()]), "has 6 rows and the held-out rows are 3"),
         (table().drop(columns="id"), "is not a table of id, truth and score"),
     ],
 )
@@ -314,9 +313,9 @@ def test_edited_predictions_are_noticed(on_laptop: Laptop) -> None:
     assert hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() in on_laptop.read("dvc.lock")
     text = on_laptop.review()
     first, second = text.splitlines()[:2]
-    assert first.startswith("⛔ **Blocked**: `build/predictions.parquet was not made by this model: 1,409 of its rows")
-    assert second.startswith("- `metrics.json says roc_auc 0.946723 and the held-out rows say 0.846723")
-    assert "dvc.lock is stale" not in text and "| `roc_auc` | 0.8467 | 0.8467 |" in text
+    assert first.startswith("⛔ **Blocked**: `build/predictions.parquet was not made by this model: 1,428 of its rows")
+    assert second.startswith("- `metrics.json says roc_auc 0.93855 and the held-out rows say 0.83855")
+    assert "dvc.lock is stale" not in text and "| `roc_auc` | 0.8385 | 0.8385 |" in text
 
 
 @pytest.mark.slow
@@ -327,7 +326,7 @@ def test_lowered_gates_judge_nothing(on_laptop: Laptop) -> None:
     on_laptop.replace("gates.yaml", "tolerance: ", "tolerance: 9")
     on_laptop.run("dvc repro --quiet")
     text = on_laptop.review()
-    review = json.loads(on_laptop.read("review/review.json"))["conclusion"]
+    review = json.loads(on_laptop.read("review/review.json"))
     assert review["verdict"] == "block" and "is below its floor 0.8 by" in text.splitlines()[0]
     assert review["warnings"][0] == "gates.yaml changes here: this review used the gates of the base"
     assert code(review["warnings"][0]) in text

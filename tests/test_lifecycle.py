@@ -13,7 +13,8 @@ from world import World
 pytestmark = pytest.mark.slow
 
 MARKER = "<!-- gitops-review -->"
-GREEN = {"check": "success", "review": "success", "comment": "success", "verdict": "success"}
+JOBS = ("check", "review", "assess", "verdict")
+GREEN = dict.fromkeys((*JOBS, "comment"), "success")
 BLOCKED = GREEN | {"verdict": "failure"}
 V1, V2 = "refs/tags/churn-model@v1.0.0", "refs/tags/churn-model@v1.1.0"
 
@@ -48,7 +49,7 @@ def test_the_first_model_has_no_champion_to_beat(world: World) -> None:
     expect(done, GREEN)
     text = comment(world)
     assert "✅ **Ready to merge**: the first model reaches every floor" in text
-    assert "| `roc_auc` | – | 0.83" in text and "✅ meets the gate" in text
+    assert "| `roc_auc` | – | 0.82" in text and "✅ meets the gate" in text
     assert "Running stage" not in done.log("review"), "what the author trained and pushed is not trained again"
     report, _, link = text.removeprefix(MARKER).strip().partition("\n\n<sub>Everything about it: ")
     assert report == done.summary.strip(), "forks, which get no comment, read the same"
@@ -60,19 +61,23 @@ def test_a_better_model_may_be_merged(trained: World) -> None:
     expect(done, GREEN)
     text = comment(trained)
     assert "✅ **Ready to merge**: better in `roc_auc`, `log_loss`, worse in nothing" in text
-    assert "| `roc_auc` | 0.83" in text and "Both models scored the same 1,409 held-out rows" in text
+    assert "| `roc_auc` | 0.82" in text and "Both models scored the same 1,428 held-out rows" in text
     assert "| `model.linear.alpha` | `100000.0` | `1.0` |" in text
-    assert [path.name for path in done.artifacts.iterdir()] == ["review"]
-    assert json.loads((done.artifacts / "review/review.json").read_text())["conclusion"]["verdict"] == "pass"
+    assert sorted(path.name for path in done.artifacts.iterdir()) == ["assessment", "review"]
+    own, base = (
+        json.loads((done.artifacts / name).read_text()) for name in ("review/review.json", "assessment/assessment.json")
+    )
+    assert base["verdict"] == "pass" and base["facts"]["unjudged"] == ""
+    assert base["facts"]["judgement"] == own["facts"]["judgement"], "both scored the same rows with the same model"
 
 
 def test_a_worse_model_is_blocked_until_a_push_mends_it(trained: World) -> None:
     done = review(trained, "worse")
     expect(done, BLOCKED)
     text = comment(trained)
-    assert "⛔ **Blocked**: `roc_auc 0.7288 is below its floor 0.8 by 0.0712`" in text
+    assert "⛔ **Blocked**: `roc_auc 0.7275 is below its floor 0.8 by 0.0725`" in text
     assert "**What to do.** Improve the model on this branch." in text
-    assert "roc_auc 0.7288 is below its floor 0.8 by 0.0712" in done.log("verdict")
+    assert "roc_auc 0.7275 is below its floor 0.8 by 0.0725" in done.log("verdict")
 
     trained.git("push", "--quiet", "--force", "origin", "origin/better:refs/heads/worse")
     done = review(trained, "worse")
@@ -102,11 +107,11 @@ def test_a_stale_lock_is_trained_shown_and_blocked(trained: World) -> None:
 
 def test_a_fork_is_trained_and_reviewed_and_writes_nothing(trained: World) -> None:
     done = review(trained, "unpushed", fork="stranger")
-    expect(done, {"check": "success", "review": "success", "verdict": "failure"})
+    expect(done, dict.fromkeys(JOBS, "success") | {"verdict": "failure"})
     assert "`build/model.bin is not in the data remote`" in done.summary
     assert "A maintainer, on a checkout of this pull request: `uv run dvc repro" in done.summary
     assert "✅ better" in done.summary and "trained in this run" in done.summary
-    assert trained.hub.comments == [] and {call.method for call in trained.hub.log} == {"GET"}, "it only reads"
+    assert trained.hub.comments == [] and {call.method for call in trained.hub.log} <= {"GET"}, "it only reads"
 
 
 def test_broken_code_is_blocked_by_the_one_required_check(trained: World) -> None:
@@ -119,7 +124,7 @@ def test_broken_code_is_blocked_by_the_one_required_check(trained: World) -> Non
 def test_the_merge_queue_gets_a_verdict_and_no_comment(trained: World) -> None:
     trained.open_pr("better")
     done = trained.act(trained.queue("better"), "pull-request.yml")
-    expect(done, {"check": "success", "review": "success", "verdict": "success"})
+    expect(done, dict.fromkeys(JOBS, "success"))
     assert trained.hub.comments == []
 
 

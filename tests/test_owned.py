@@ -1,18 +1,15 @@
 """Who must look at a pull request: a model's library is the data scientist's, what judges or serves it is not."""
 
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_github import FakeGitHub
-from fake_server import BOT_TOKEN, make_repository
-from gitops.github import Refused
-from gitops.review import owned, verdict
+from gitops.git import git
+from gitops.review import owned
 from gitops.review.owned import Side
-from test_hostile import FACTORY, saved
+from harness import ROOT, TEMPLATE
 
-WHO = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 SETTINGS = """[project]
 name = "churn-model"
 description = "Predicts"
@@ -127,68 +124,98 @@ def test_what_a_new_group_names_is_the_services_too() -> None:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
-    """A GitHub, and this process as the verdict's job, in whose folder the base is checked out."""
-    make_repository(tmp_path / "hub", "acme/churn-model")
-    base = tmp_path / "base"
-    base.mkdir()
-    (base / "pyproject.toml").write_text(SETTINGS)
-    (base / "uv.lock").write_text(LOCK)
-    monkeypatch.chdir(base)
-    with FakeGitHub(tmp_path / "hub") as server:
-        monkeypatch.setenv("GITHUB_TOKEN", BOT_TOKEN)
-        monkeypatch.setenv("GITHUB_REPOSITORY", "acme/churn-model")
-        monkeypatch.setenv("GITHUB_API_URL", server.url)
-        yield server
+def differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]) -> Callable[..., list[str]]:
+    """Return what a code owner must look at when files (name -> text) change, in a commit and in the tree alike."""
+    for name in ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_NOSYSTEM"):
+        monkeypatch.setenv(name, env[name])
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet")
+    base = commit({"pyproject.toml": SETTINGS, "uv.lock": LOCK, "src/gitops/a.py": "1\n2\n3\n"})
+
+    def found(files: dict[str, str], link: str = "") -> list[str]:
+        for name in [name for name, text in files.items() if not text]:
+            Path(name).unlink()
+        if link:
+            Path(link).parent.mkdir()
+            Path(link).symlink_to("../gates.yaml")
+        head = commit({name: text for name, text in files.items() if text})
+        in_commit = owned.found(base, head)
+        assert owned.found(base, "") == in_commit, "the working tree is that commit"
+        return in_commit
+
+    return found
 
 
-@pytest.fixture
-def first_line(hub: FakeGitHub, tmp_path: Path) -> Callable[[dict[str, str]], str]:
-    """Return the comment's first line for a pull request that leaves these files (name -> text)."""
-
-    def commit(files: dict[str, str], *parent: str) -> str:
-        blobs = {name: hub.git("hash-object", "-w", "--stdin", text=text) for name, text in files.items()}
-        tree = hub.git("mktree", text="".join(f"100644 blob {blob}\t{name}\n" for name, blob in blobs.items()))
-        return str(hub.git(*WHO, "commit-tree", "-m", "one", *parent, str(tree)))
-
-    def comment(files: dict[str, str]) -> str:
-        base = commit({"pyproject.toml": SETTINGS, "uv.lock": LOCK})
-        head = commit({"pyproject.toml": SETTINGS, "uv.lock": LOCK} | files, "-p", base)
-        hub.pulls = [{"number": 7, "base": {"sha": base}, "head": {"sha": head}}]
-        assert verdict.write_comment(saved(tmp_path), 7) == 0
-        return str(hub.comments[0]["body"].splitlines()[1])
-
-    return comment
+def commit(files: dict[str, str]) -> str:
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    git("add", "--all")
+    git("commit", "--quiet", "--allow-empty", "--message", "one")
+    return git("rev-parse", "HEAD")
 
 
-def test_a_library_of_the_model_reads_ready_to_merge(first_line: Callable[[dict[str, str]], str]) -> None:
+def test_what_is_changed_every_day_is_plain(differs: Callable[..., list[str]]) -> None:
+    names = [f"{one}x.py" if one.endswith("/") else one for one in owned.PLAIN]
+    assert differs(dict.fromkeys(names, "text\n")) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".dvc/config",
+        ".gitattributes",
+        ".github/CODEOWNERS",
+        ".github/workflows/pull-request.yml",
+        ".pre-commit-config.yaml",
+        "conftest.py",
+        "deploy/base/deployment.yaml",
+        "gates.yaml",
+        "json.py",
+        "params.yaml.py",
+        "schema.yaml",
+        "setup.py",
+        "src/gitops/review/judge.py",
+        "src/model.py",
+        "src/serving/rows/schema.py",
+        "src/sitecustomize.py",
+        "Tests/x.py",
+    ],
+)
+def test_a_file_that_nobody_listed_is_named(differs: Callable[..., list[str]], name: str) -> None:
+    assert differs({name: "text\n", "src/model/train.py": "text\n"}) == [name]
+
+
+def test_a_file_that_leaves_the_factory_is_named_by_its_old_path(differs: Callable[..., list[str]]) -> None:
+    assert differs({"src/gitops/a.py": "", "docs/a.py": "1\n2\n3\n"}) == ["src/gitops/a.py"]
+
+
+def test_a_link_in_a_plain_folder_is_named(differs: Callable[..., list[str]]) -> None:
+    assert differs({"docs/a.md": "text\n"}, link="tests/linked") == ["tests/linked"]
+
+
+def test_a_library_of_the_model_is_the_data_scientists(differs: Callable[..., list[str]]) -> None:
     settings = SETTINGS.replace('"pandas==3.1.1"', '"pandas==3.1.1", "xgboost-cpu==3.4.1"')
-    line = first_line({"pyproject.toml": settings, "uv.lock": LOCK + entry("xgboost-cpu", ("numpy",))})
-    assert line.startswith("✅ **Ready to merge**")
+    assert differs({"pyproject.toml": settings, "uv.lock": LOCK + entry("xgboost-cpu", ("numpy",))}) == []
 
 
-def test_what_the_factory_runs_is_named_whatever_the_review_says(first_line: Callable[[dict[str, str]], str]) -> None:
+def test_what_the_factory_runs_is_named(differs: Callable[..., list[str]]) -> None:
     settings = SETTINGS.replace("dvc==3.67.1", "dvc==3.0").replace("build/model.bin", "build/other.bin")
-    line = first_line({"pyproject.toml": settings})
-    assert line == f"⚠️ **Look before you merge**: `{FACTORY}pyproject.toml group factory, pyproject.toml [tool.gitops]`"
+    assert differs({"pyproject.toml": settings}) == ["pyproject.toml group factory", "pyproject.toml [tool.gitops]"]
 
 
-def test_the_commit_that_github_names_is_read_and_no_other(first_line: Callable[[dict[str, str]], str]) -> None:
-    large = SETTINGS.replace("dvc==3.67.1", "dvc==3.0") + "# x" * 2**20  # more than the API's default form gives
-    assert "pyproject.toml group factory" in first_line({"pyproject.toml": large})
+def test_bytes_that_are_no_text_are_looked_at(differs: Callable[..., list[str]]) -> None:
+    assert differs({"pyproject.toml": "\0" + SETTINGS}) == [
+        "pyproject.toml (unreadable)",
+        "uv.lock (unreadable)",  # whose groups only that file tells
+    ]
 
 
-def test_bytes_that_are_no_text_are_looked_at(first_line: Callable[[dict[str, str]], str]) -> None:
-    assert "pyproject.toml (unreadable)" in first_line({"pyproject.toml": "\0" + SETTINGS})
-
-
-def test_when_github_does_not_give_the_file_nothing_passes(
-    hub: FakeGitHub, first_line: Callable[[dict[str, str]], str], tmp_path: Path
-) -> None:
-    first_line({"pyproject.toml": SETTINGS + "\n"})
-    hub.fail("GET", "/contents/", 502)
-    with pytest.raises(Refused, match="502"):
-        verdict.print_verdict(saved(tmp_path), "", "7")
+def test_code_owners_are_asked_for_all_that_is_not_plain() -> None:
+    lines = (ROOT / TEMPLATE / ".github/CODEOWNERS").read_text().splitlines()
+    everything, *without_owner = [line for line in lines if not line.startswith("#")]
+    assert everything.startswith("* {{"), "what no later line names has the owner"
+    assert without_owner == [f"/{name}" for name in owned.PLAIN]
 
 
 def test_the_generated_projects_own_groups_are_known(baked: Path) -> None:

@@ -77,7 +77,7 @@ PLACES: dict[str, dict[str, Any]] = {  # parts of reviews with hostile text wher
     "metric": {"metrics": (replace(GOOD, name=HOSTILE_HTML),)},
     "verdict": {"metrics": (replace(GOOD, name=HOSTILE_HTML, verdict=Verdict.WORSE, reason=HOSTILE_HTML),)},
     "segment": {"segments": (replace(SEGMENT, name=HOSTILE_HTML),)},
-    "factory": {"factory_changed": (HOSTILE_HTML,)},
+    "factory": {"owned_changes": (HOSTILE_HTML,)},
     "remark": {"remarks": (HOSTILE_HTML,)},
     "format": {"model_format": HOSTILE_HTML},
     "commit": {"commit": '"><b>evil', "base": "<script>"},

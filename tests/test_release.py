@@ -32,6 +32,8 @@ INSIDE = {
     "src/serving/model_file/__init__.py",
     "src/serving/model_file/opening.py",
     "src/serving/model_file/skops_model.py",
+    "src/serving/batch/__init__.py",
+    "src/serving/batch/json_lines.py",
     "src/serving/probe.py",
     "src/serving/rows/__init__.py",
     "src/serving/rows/errors.py",

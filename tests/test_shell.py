@@ -1,10 +1,13 @@
-"""Output that nobody reads, or that a terminal can't show, ends no work half way."""
+"""Output that nobody reads, or that a terminal can't show, ends no work half way; and no command hands on a secret."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from gitops import shell
+from gitops.review import scoring
 from harness import ROOT, TEMPLATE, environment, run
 
 SOURCE = ROOT / TEMPLATE / "src"
@@ -59,3 +62,25 @@ def test_a_letter_that_the_terminal_has_not_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "work.py").write_text(WORK.replace('say("one")', 'say("› œ")'))
     env = environment(tmp_path / "home") | {"PYTHONPATH": str(SOURCE), "PYTHONIOENCODING": "ascii"}
     assert run(sys.executable, "work.py", cwd=tmp_path, env=env).startswith("? ?\n") and (tmp_path / "done").exists()
+
+
+def test_a_models_code_gets_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/spy.py").write_text("import json, os\njson.dump(dict(os.environ), open('seen.json', 'w'))\n")
+    given = {"OMP_NUM_THREADS": "1", "DATABASE": "sqlite://", "KEYBOARD": "us"}
+    secrets = (
+        "GITHUB_TOKEN",
+        "REGISTRY_PASSWORD",
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        "ACTIONS_RUNTIME_URL",
+        "SERVICE_KEYS",
+    )
+    cloud = ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS")
+    for name, value in (given | dict.fromkeys((*secrets, *cloud), "s3cret")).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(scoring.ScoringFailed, match="it left no table"):
+        scoring.score("python -m spy", tmp_path / "rows", tmp_path, (sys.executable,))
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert {name: seen[name] for name in given} == given and "s3cret" not in seen.values()
+    bucket = shell.without_secrets(bucket=True)
+    assert set(cloud) <= set(bucket) and not set(secrets) & set(bucket), "what brings data from a bucket is kept there"

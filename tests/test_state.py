@@ -13,7 +13,7 @@ from gitops.review.state import CommitState, of_commit, of_working_tree
 from gitops.shell import CommandError
 from projects import project
 
-NAMES = ("lock", "params", "gates", "contract", "metrics", "data_pointer", "pyproject", "uv_lock")
+NAMES = ("lock", "params", "gates", "contract", "metrics", "description", "data_pointer", "pyproject", "uv_lock")
 PROJECT = project(model="build/m", data="data/t.csv")
 FILES = {
     "dvc.lock": "stages:\n  train: {outs: [{path: build/m, md5: aa}]}\n  evaluate: {}\n",
@@ -21,6 +21,7 @@ FILES = {
     "gates.yaml": "metrics: {roc_auc: }\n",
     "openapi.json": "{}",
     "metrics.json": '{"roc_auc": 0.84}\n',
+    "model.json": "{}",
     "data/t.csv.dvc": "outs: [{path: t.csv, md5: 0123456789ab, size: 12345}]\n",
     "pyproject.toml": '[tool.gitops]\nscore = "python -m model"\n',
     "uv.lock": '[[package]]\nname = "numpy"\nversion = "2.4.6"\n',
@@ -150,7 +151,7 @@ def test_what_changes_is_told_from_two_states(clone: Path) -> None:
         "other files": ("docs/a.py (−0 +9)", "gates.yaml (−1 +1)"),
     }
     assert found.stages == ("train",) and found.gates_changed
-    assert found.factory_changed == ("src/gitops/a.py",), "moved out of the factory, and told all the same"
+    assert found.owned_changes == ("gates.yaml", "src/gitops/a.py"), "moved out of the factory, and told all the same"
     assert changes_since(base, base, PROJECT).params == ()
 
 

@@ -27,12 +27,11 @@ ROWS, OUT = Path("rows.parquet"), Path("scores.csv")
 
 def main() -> None:
     """Print one Markdown table."""
-    from harness import copy_template
-    from laptop import Laptop, train
+    from laptop import Laptop, from_template
 
     with TemporaryDirectory() as folder:
         base = Path(folder)
-        train(copy_template(base / "template"), base / "trained")
+        from_template(base)
         project = Laptop(base / "trained", base)
         print("| rows | | seconds | rows/s | of bare's | of the processor, s | peak memory, MB |")
         print("|---:|---|---:|---:|---:|---:|---:|")

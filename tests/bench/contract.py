@@ -15,13 +15,12 @@ CASES = 10_000
 
 def main() -> None:
     """Print one line."""
-    from harness import copy_template
-    from laptop import Laptop, train
+    from laptop import Laptop, from_template
     from serving import schemathesis, served
 
     with TemporaryDirectory() as folder:
         base = Path(folder)
-        train(copy_template(base / "template"), base / "trained")
+        from_template(base)
         (base / "copy").mkdir()
         project = Laptop(base / "trained", base / "copy")
         words = project.run("python -m model key").split()

@@ -45,8 +45,8 @@ STARTS = 5
 def main() -> None:
     """Print one Markdown table."""
     from containers import Podman
-    from harness import PYTHON, copy_template
-    from laptop import Laptop, train
+    from harness import PYTHON
+    from laptop import Laptop, from_template
 
     if lacking := [tool for tool in ("podman", "mmdebstrap") if not shutil.which(tool)]:
         sys.exit(f"error: {lacking[0]} is missing: apt-get install {lacking[0]}")
@@ -54,7 +54,7 @@ def main() -> None:
         sys.exit(f"error: this is Python {PYTHON} and Debian's is 3.11, which both images run: use that")
     with TemporaryDirectory() as folder:
         base = Path(folder)
-        train(copy_template(base / "template"), base / "trained")
+        from_template(base)
         (base / "debian").mkdir()
         (base / "debian/Containerfile").write_text(CONTAINERFILE)
         laptop = Laptop(base / "trained", base)

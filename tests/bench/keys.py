@@ -27,12 +27,11 @@ POOL = 1000  # wrong keys of each group
 
 def main() -> None:
     """Print one Markdown table."""
-    from harness import copy_template
-    from laptop import Laptop, train
+    from laptop import Laptop, from_template
 
     with TemporaryDirectory() as folder:
         base = Path(folder)
-        train(copy_template(base / "template"), base / "trained")
+        from_template(base)
         project = Laptop(base / "trained", base)
         print(project.run(f"python {Path(__file__).resolve()} here"))
 

@@ -57,8 +57,7 @@ DEPLOYMENT = "deploy/base/deployment.yaml"
 
 def main() -> None:
     """Print the tables."""
-    from harness import copy_template
-    from laptop import Laptop, train
+    from laptop import Laptop, from_template
     from loadgen import Callers
     from serving import served
 
@@ -68,7 +67,7 @@ def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         say("training the project")
-        train(copy_template(folder / "template"), folder / "trained")
+        from_template(folder)
         project = Laptop(folder / "trained", folder)
         words = project.run("python -m model key").split()
         pinned = ("taskset", "--cpu-list", str(cores[0]))

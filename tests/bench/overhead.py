@@ -23,12 +23,11 @@ CASES = {"same": "alpha: 1.0  ", "another": "alpha: 9.0 "}
 
 def main() -> None:
     """Print one Markdown table."""
-    from harness import copy_template
-    from laptop import Laptop, train
+    from laptop import Laptop, from_template
 
     with TemporaryDirectory() as folder:
         base = Path(folder)
-        train(copy_template(base / "template"), base / "trained")
+        from_template(base)
         found: list[dict[str, float]] = []
         for name, alpha in CASES.items():
             (base / name).mkdir()

@@ -136,11 +136,11 @@ def main() -> None:
 
 def prepare(folder: Path) -> tuple[list[dict[str, Any]], str, list[tuple[Path, dict[str, str]]]]:
     """Return rows, a key, and where the peers and ours run: folder, with what they serve in it, and environment."""
-    from harness import PYTHON, copy_template, environment, run
-    from laptop import Laptop, train
+    from harness import PYTHON, environment, run
+    from laptop import Laptop, from_template
 
     say("training the project")
-    train(copy_template(folder / "template"), folder / "trained")
+    from_template(folder)
     project = Laptop(folder / "trained", folder)
     project.replace("params.yaml", "kind: linear ", "kind: gradient_boosting ")
     project.run("dvc repro --quiet")

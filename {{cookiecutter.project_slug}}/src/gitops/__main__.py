@@ -5,10 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitops.environments.branches import ENVIRONMENTS
 from gitops.git import check_tree
 from gitops.shell import CommandError, output, say
+
+if TYPE_CHECKING:
+    from gitops.review.verdict import Sources
 
 REVIEW = Path("review/review.json")
 
@@ -55,17 +59,26 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--json", type=Path, metavar="OUT", help="write the judgement there as well")
     add.set_defaults(run=_judge)
 
-    add = commands.add_parser("comment", help="write the review as the pull request's one comment")
-    add.add_argument("--pull-request", type=int, required=True, metavar="NUMBER")
-    add.add_argument("--review", type=Path, default=REVIEW, help="(default: %(default)s)")
-    add.set_defaults(run=_comment)
-
-    add = commands.add_parser("verdict", help="say whether the review allows the merge: exit code 0 yes, 1 no")
-    add.add_argument("--review", type=Path, default=REVIEW, help="(default: %(default)s)")
-    add.add_argument(
-        "--pull-request", default="", metavar="NUMBER", help="ask GitHub what it changes (or a ref of the merge queue)"
+    add = commands.add_parser(
+        "assess", help="judge a commit's model by the code that is checked out, and run none of it"
     )
-    add.set_defaults(run=_verdict)
+    add.add_argument("commit", help="such as the merge commit of a pull request; its files need not be here")
+    add.add_argument("--out", type=Path, default="assessment", help="folder for assessment.json (default: %(default)s)")
+    add.set_defaults(run=_assess)
+
+    for name, what in (
+        ("comment", "write the review as the pull request's one comment"),
+        ("verdict", "say whether the review allows the merge: exit code 0 yes, 1 no"),
+    ):
+        add = commands.add_parser(name, help=what)
+        add.add_argument("--review", type=Path, default=REVIEW, help="(default: %(default)s)")
+        add.add_argument(
+            "--from", type=Path, dest="artifacts", help="folder of a workflow's artifacts, to read instead"
+        )
+        add.add_argument("--sha256", default="", help="of the assessment among them, as the job that made it says")
+        if name == "comment":
+            add.add_argument("--pull-request", type=int, required=True, metavar="NUMBER")
+        add.set_defaults(run=_comment if name == "comment" else _verdict)
 
     add = commands.add_parser("lock", help="is dvc.lock fresh, and does the data remote hold what it names?")
     add.set_defaults(run=_lock)
@@ -92,6 +105,14 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("version", nargs="?", default="", help="(default: only what runs in the environments)")
     add.add_argument("--from", type=Path, dest="folder", help="the release's files (default: GitHub's, or dist/)")
     add.set_defaults(run=_verify)
+
+    add = commands.add_parser("fetch-release", help="bring a release here: its commit, and its model file")
+    add.add_argument("release", help="a version such as 1.2.0, or the environment that runs it")
+    add.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for its files")
+    add.add_argument(
+        "--from", type=Path, dest="folder", help="take the model from this folder with the release's files"
+    )
+    add.set_defaults(run=_fetch_release)
 
     for name, what, default in (
         ("promote", "let an environment run a release", "staging: HEAD's last one; production: what staging runs"),
@@ -142,16 +163,31 @@ def _judge(arguments: argparse.Namespace) -> int:
     return judge_files(arguments.champion, arguments.challenger, arguments.gates, arguments.json)
 
 
+def _assess(arguments: argparse.Namespace) -> int:
+    from gitops.review.independent import assess_commit
+
+    return assess_commit(arguments.commit, arguments.out)
+
+
 def _comment(arguments: argparse.Namespace) -> int:
     from gitops.review.verdict import write_comment
 
-    return write_comment(arguments.review, arguments.pull_request)
+    return write_comment(_sources(arguments), arguments.pull_request)
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
     from gitops.review.verdict import print_verdict
 
-    return print_verdict(arguments.review, os.environ.get("NEEDS", ""), arguments.pull_request)
+    return print_verdict(_sources(arguments), os.environ.get("NEEDS", ""))
+
+
+def _sources(arguments: argparse.Namespace) -> "Sources":
+    from gitops.review.verdict import Sources
+
+    folder: Path | None = arguments.artifacts
+    if folder is None:
+        return Sources(arguments.review)
+    return Sources(folder / "review/review.json", folder / "assessment/assessment.json", arguments.sha256)
 
 
 def _lock(_: argparse.Namespace) -> int:
@@ -186,6 +222,12 @@ def _verify(arguments: argparse.Namespace) -> int:
     return verify(arguments.version, arguments.folder, image.inspect)
 
 
+def _fetch_release(arguments: argparse.Namespace) -> int:
+    from gitops.release.fetch import fetch_release
+
+    return fetch_release(arguments.release, arguments.out, arguments.folder)
+
+
 def _change(arguments: argparse.Namespace) -> int:
     from gitops.environments.apply import apply
     from gitops.environments.promote import promote
@@ -217,7 +259,18 @@ def _image(arguments: argparse.Namespace) -> int:
     return smoke.trial(arguments.version)
 
 
-ON_THE_TREE = (_review, _lock, _store, _release, _card, _change, _withdraw, _image)  # at the root, with no merge open
+ON_THE_TREE = (
+    _review,
+    _assess,
+    _lock,
+    _store,
+    _release,
+    _card,
+    _fetch_release,
+    _change,
+    _withdraw,
+    _image,
+)  # at the root, with no merge open
 
 if __name__ == "__main__":
     main()

@@ -55,6 +55,12 @@ class Gains(_Section):
     true_negative: Number
 
 
+class HoldoutGates(_Section):
+    """Which share of the rows that main holds out may be missing from those that judge another model."""
+
+    dropped: Annotated[Number, Field(ge=0, le=1)] = 0.0
+
+
 class Waiver(_Section):
     """A known loss that a code owner lets pass until a day, of a metric or of a segment."""
 
@@ -70,6 +76,7 @@ class Gates(_Section):
     metrics: Annotated[dict[str, Gate], Field(min_length=1)]
     baseline: Literal["main", "production"] = "main"
     segments: SegmentGates = SegmentGates()
+    holdout: HoldoutGates = HoldoutGates()
     budgets: dict[str, Number] = {}
     value: Gains | None = None
     waivers: Annotated[tuple[Waiver, ...], Field(strict=False)] = ()
@@ -164,5 +171,11 @@ def _choices(where: list[str]) -> tuple[str, ...]:
 
 def _section(where: list[str]) -> type[_Section]:
     """Return the model of a part of the file."""
-    kinds: dict[str, type[_Section]] = {"metrics": Gate, "segments": SegmentGates, "value": Gains, "waivers": Waiver}
+    kinds: dict[str, type[_Section]] = {
+        "metrics": Gate,
+        "segments": SegmentGates,
+        "holdout": HoldoutGates,
+        "value": Gains,
+        "waivers": Waiver,
+    }
     return kinds[where[0]] if where else Gates

@@ -3,7 +3,6 @@
 import json
 import os
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -55,24 +54,6 @@ def download(path: str) -> bytes:
     request = _request("GET", path, None, {"Accept": "application/octet-stream"})
     request.add_unredirected_header("Authorization", f"Bearer {os.environ['GITHUB_TOKEN']}")
     return _send(request, path)
-
-
-def content(path: str, revision: str) -> str | None:
-    """Return a file's text at a revision, None where there is none; a byte that is no UTF-8 is replaced.
-
-    Raises:
-        Refused: GitHub answered with another error, or not at all.
-    """
-    where = f"/contents/{urllib.parse.quote(path)}?ref={urllib.parse.quote(revision, safe='')}"
-    # the form that GitHub gives by default ends at 1 MB
-    request = _request("GET", where, None, {"Accept": "application/vnd.github.raw+json"})
-    request.add_header("Authorization", f"Bearer {os.environ['GITHUB_TOKEN']}")
-    try:
-        return _send(request, where).decode(errors="replace")
-    except Refused as refused:
-        if refused.status != 404:
-            raise
-        return None
 
 
 def _request(method: str, path: str, data: bytes | None, headers: dict[str, str]) -> urllib.request.Request:

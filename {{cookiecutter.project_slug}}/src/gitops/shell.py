@@ -2,13 +2,18 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, Any, TextIO
+
+# names of variables that hold what must not reach a model's code
+SECRET = re.compile(r"TOKEN|PASSW|SECRET|CREDENTIAL|_KEY(S|_ID)?$|^ACTIONS_(CACHE|ID|RESULTS|RUNTIME)_", re.IGNORECASE)
+CLOUD = re.compile(r"^(AWS|AZURE|GOOGLE)_")  # a data remote in a bucket needs these
 
 
 class CommandError(Exception):
@@ -43,6 +48,16 @@ def _write(stream: TextIO, text: str) -> None:
     except OSError:
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - what is in the buffer goes there too
             os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def without_secrets(*, bucket: bool = False) -> dict[str, str]:
+    """Return the environment for a command that runs a model's code: training, scoring, the build of a release.
+
+    `bucket`: it brings data from a bucket too, and keeps what that needs. Code that means harm, and runs as the same
+    user on the same machine, can find other ways to a token: so jobs with rights run none of a pull request's.
+    """
+    kept = {name for name in os.environ if bucket and CLOUD.search(name)}
+    return {name: value for name, value in os.environ.items() if name in kept or not SECRET.search(name)}
 
 
 def attempt(
@@ -95,10 +110,11 @@ def _pass_on(source: IO[str], target: TextIO) -> None:
         _write(target, line)
 
 
-def watch(*argv: str, word: str) -> tuple[int, int]:
+def watch(*argv: str, word: str, env: Mapping[str, str] | None = None) -> tuple[int, int]:
     """Run a command as `stream` does; return its exit code, and how many of its lines start with `word`."""
     found = 0
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as child:
+    kinds: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, env=env, errors="replace", **kinds) as child:
         for line in child.stdout or ():
             found += line.startswith(word)
             print(line, end="", flush=True)

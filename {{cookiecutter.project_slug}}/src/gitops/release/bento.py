@@ -1,9 +1,9 @@
 """Build the Bento: the files that pyproject.toml names, the code that they need, and the locked serving environment."""
 
 import hashlib
-import os
 import shutil
 import sys
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ import yaml
 
 from gitops import description, imports
 from gitops.project import Project, locked, md5
-from gitops.shell import CommandError, run
+from gitops.shell import CommandError, run, without_secrets
 
 # what is in the image; the rest of deploy/ is settings, which reach an environment without another release
 RECIPE = ("deploy/Containerfile", "deploy/runtime.py")
@@ -32,15 +32,25 @@ EXPORT = (
 def contents(project: Project, root: Path = Path()) -> list[str]:
     """Return the paths of all that a release of the working tree in `root` holds, besides the locked packages.
 
-    That is what `[tool.gitops.bento]` names, and the code which the service, the probe and the model file import.
+    That is what `[tool.gitops.bento]` names, and the code which the service, the jobs, the probe and the model file
+    import.
 
     Raises:
         CommandError: the description of the model can't be read, or it or pyproject.toml names a module that is not in
             `src/`.
     """
+    return sorted({*project.bento.files, *code(project, description.load(project, root).model.code, root)})
+
+
+def code(project: Project, modules: Iterable[str], root: Path = Path()) -> set[str]:
+    """Return the paths of the code that the service, the jobs and the probe import, and these modules.
+
+    Raises:
+        CommandError: pyproject.toml names a module that is not in `src/`.
+    """
     service, probe = project.bento.service.partition(":")[0], project.probe.split()[2]
-    modules = (service, probe, *description.load(project, root).model.code)
-    return sorted({*project.bento.files, *(name for module in modules for name in imports.closure(module, root))})
+    named = (service, probe, *project.bento.jobs, *modules)
+    return {name for module in named for name in imports.closure(module, root)}
 
 
 def identity(project: Project) -> str:
@@ -68,7 +78,7 @@ def build(project: Project, version: str, labels: dict[str, str], out: Path) -> 
         (stage / "requirements.txt").write_text(run(*EXPORT) + "\n")
         recipe = Path(folder, "bentofile.yaml")  # outside, or it would be packed as well
         recipe.write_text(yaml.safe_dump(_bentofile(project, labels, names)))
-        env = os.environ | {
+        env = without_secrets() | {
             "BENTOML_HOME": str(Path(folder, "home")),
             "BENTOML_DO_NOT_TRACK": "1",
             "PYTHONPATH": str(stage),
@@ -112,6 +122,18 @@ def _present(names: Iterable[str]) -> None:
 def inside(name: str) -> str:
     """Return the place in a Bento of a file of the repository: what is imported lies at its root, without `src/`."""
     return name.removeprefix("src/")
+
+
+def take_out(bento: Path, name: str, target: Path) -> Path | None:
+    """Take one file out of a `.bento` file; None where it is not in it, or it is no Bento."""
+    try:
+        with tarfile.open(bento) as archive:
+            member = next(member for member in archive if member.name.removeprefix("./") == f"src/{name}")
+            content = archive.extractfile(member)
+            target.write_bytes(content.read() if content else b"")
+            return target
+    except (OSError, tarfile.TarError, StopIteration):
+        return None
 
 
 def _bentofile(project: Project, labels: dict[str, str], names: list[str]) -> dict[str, object]:

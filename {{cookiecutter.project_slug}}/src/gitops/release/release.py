@@ -84,7 +84,7 @@ def _make(project: Project, plan: Plan) -> None:
     serve_check.check(project)
     say("› writing the notes, the model card and the bill of materials")
     prepared = papers.prepare(project, _planned(project, plan), plan.last)
-    source.check_review(plan.version, prepared.review.conclusion.reasons)
+    source.check_review(plan.version, prepared.review.reasons)
     if not plan.tagged:
         plan = replace(plan, image=_image(project, plan, built))
     notes, files = papers.write(prepared, plan.image, OUT)

@@ -10,8 +10,8 @@ from gitops.release import serve_check
 from gitops.review import state
 from gitops.review.budgets import check_budgets
 from gitops.review.changes import changes_since
-from gitops.review.conclude import conclude
-from gitops.review.record import FORMAT, Champion, Changes, Facts, Judgement, LockState, Review
+from gitops.review.conclude import review_of
+from gitops.review.record import Champion, Changes, Facts, Judgement, LockState, Review
 from gitops.review.state import CommitState
 from gitops.shell import CommandError
 
@@ -67,8 +67,20 @@ def assess(given: Assignment, obtain: Callable[[Changes], Obtained] = lambda cha
     """
     changes = changes_since(given.base, given.challenger, given.project)
     if given.released:
-        changes = replace(changes, gates_changed=False, factory_changed=())
-    facts = Facts(
+        changes = replace(changes, gates_changed=False, owned_changes=())
+    facts = begin(given, changes)
+    if given.lock.stale or not same_model(given.project, given.champion, given.challenger):
+        facts = compared(given, facts, obtain(changes))
+    claims = [*facts.claims, *goal.problems(given.project)]
+    if not given.released:  # a release tries it whether anything changed or not
+        claims += serve_check.faults(given.project, given.base.revision)
+    facts = replace(facts, claims=tuple(dict.fromkeys(claims)))
+    return review_of(facts)
+
+
+def begin(given: Assignment, changes: Changes) -> Facts:
+    """Return the facts of a review in which no model has scored anything yet."""
+    return Facts(
         commit=given.commit,
         base=given.base.revision,
         fork=given.fork,
@@ -83,13 +95,6 @@ def assess(given: Assignment, obtain: Callable[[Changes], Obtained] = lambda cha
         claims=(),
         model_format=None,
     )
-    if given.lock.stale or not same_model(given.project, given.champion, given.challenger):
-        facts = _compared(given, facts, obtain(changes))
-    claims = [*facts.claims, *goal.problems(given.project)]
-    if not given.released:  # a release tries it whether anything changed or not
-        claims += serve_check.faults(given.project, given.base.revision)
-    facts = replace(facts, claims=tuple(dict.fromkeys(claims)))
-    return Review(FORMAT, conclude(facts), facts)
 
 
 def same_model(project: Project, old: CommitState, new: CommitState) -> bool:
@@ -98,8 +103,13 @@ def same_model(project: Project, old: CommitState, new: CommitState) -> bool:
     return project.model in new.outputs and all(old.outputs.get(path) == new.outputs.get(path) for path in files)
 
 
-def _compared(given: Assignment, facts: Facts, obtained: Obtained) -> Facts:
-    """Return the facts with what champion and challenger do on the same rows."""
+def compared(given: Assignment, facts: Facts, obtained: Obtained) -> Facts:
+    """Return the facts with what champion and challenger do on the same rows, which lie in the current folder.
+
+    Raises:
+        Unscorable: the code in the current folder can't score the rows with the challenger's model.
+        CommandError: a gate does not suit the rows.
+    """
     from gitops.review.compare import compare_models  # pandas: slow to import, and most pull requests change no model
 
     project, data_changes = given.project, bool(facts.changes.data)

@@ -1,5 +1,6 @@
 """Let the champion score the challenger's rows: its own code and model, checked out beside the working tree."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ def score_rows(champion: CommitState, project: Project, tree: Path, challenger: 
     if not (tree / project.model).exists():
         raise Unpaired("the champion's model is not in the data remote")
     try:
-        scored = scoring.run_score_command(champion.score_command, Path(project.rows), tree, _python(tree))
+        scored = scoring.score(champion.score_command, Path(project.rows), tree, _python(tree))
     except scoring.ScoringFailed as failed:
         raise Unpaired(f"the champion can't score these rows ({failed})") from None
     if not scored.predictions[["id", "truth"]].equals(challenger[["id", "truth"]]):
@@ -70,9 +71,19 @@ def score_rows(champion: CommitState, project: Project, tree: Path, challenger: 
 
 
 def _python(tree: Path) -> tuple[str, ...]:
-    """Return the champion's interpreter: this one when both locked environments are the same, else one of its own."""
+    """Return the champion's interpreter: this one when both locked environments are the same, else one of its own.
+
+    Raises:
+        Unpaired: its environment can't be made.
+    """
     locks = [path.read_text() if path.exists() else None for path in (Path("uv.lock"), tree / "uv.lock")]
     if locks[0] == locks[1]:
         return (sys.executable,)
     say("› building the champion's environment: uv.lock differs")
-    return ("uv", "run", "--quiet", "--locked", "--project", str(tree), "python")
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = attempt("uv", "sync", "--quiet", "--locked", "--project", str(tree), env=environment)
+    if done.returncode:
+        raise Unpaired(
+            f"the champion's environment can't be made ({(done.stderr.strip() or 'no message').splitlines()[-1]})"
+        )
+    return (str(tree / ".venv/bin/python"),)

@@ -21,12 +21,12 @@ AREAS = {  # by the beginning of a path; the first that fits
 
 
 def changes_since(base: CommitState, new: CommitState, project: Project) -> Changes:
-    """Compare the working tree (`new`) with a commit.
+    """Compare the working tree, or another commit (`new`), with a commit.
 
     Raises:
         CommandError: a file is not of its format.
     """
-    files = _files(base.revision)
+    files = _files(base.revision, new.revision)
     told = {"params.yaml", "dvc.lock", project.metrics, project.description, f"{project.data}.dvc"}
     same_packages = base.uv_lock == new.uv_lock  # parsing takes half a second
     return Changes(
@@ -37,15 +37,14 @@ def changes_since(base: CommitState, new: CommitState, project: Project) -> Chan
         stages=tuple(name for name, stage in new.stages.items() if stage != base.stages.get(name)),
         contract=contract.contract_change(base.contract, new.contract),
         gates_changed=base.gates not in (None, new.gates),
-        factory_changed=tuple(owned.in_tree(base.revision, files)),
+        owned_changes=tuple(owned.found(base.revision, new.revision)),
     )
 
 
-def _files(base: str) -> dict[str, str]:
+def _files(base: str, commit: str) -> dict[str, str]:
     """Return the lines that each changed file lost and gained, by path; a renamed file is two."""
-    entries = [
-        entry.split("\t", 2) for entry in git("diff", "--numstat", "--no-renames", "-z", base).split("\0") if entry
-    ]
+    words = ("diff", "--numstat", "--no-renames", "-z", "--end-of-options", base, *([commit] if commit else []))
+    entries = [entry.split("\t", 2) for entry in git(*words).split("\0") if entry]
     return {name: f"−{gone} +{added}" for added, gone, name in entries}
 
 

@@ -1,6 +1,7 @@
 """What the author's files say against what is measured here: a number that was typed in convinces nobody."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gitops.gates import HoldoutGates
 from gitops.project import Project
 from gitops.review.record import MetricRow
 from gitops.review.state import CommitState
@@ -45,6 +47,8 @@ def _predictions(path: Path, scored: pd.DataFrame) -> list[str]:
     """Compare the author's predictions with the model's own."""
     try:
         given = pd.read_parquet(path)[["id", "truth", "score"]]
+        if missing := _missing(scored["id"], given["id"]):
+            return [f"{path} lacks {missing:,} of the {len(scored):,} rows that are held out"]
         if len(given) != len(scored):
             return [f"{path} has {len(given):,} rows and the held-out rows are {len(scored):,}"]
         same = (given["id"].to_numpy() == scored["id"].to_numpy()) & _same(given["truth"], scored["truth"])
@@ -52,6 +56,30 @@ def _predictions(path: Path, scored: pd.DataFrame) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return [f"{path} is not a table of id, truth and score"]
     return [] if same.all() else [f"{path} was not made by this model: {(~same).sum():,} of its rows differ"]
+
+
+def dropped(predictions: Path, challenger: pd.DataFrame, gates: HoldoutGates) -> tuple[str, ...]:
+    """Return a sentence where rows that the champion held out do not judge the challenger: it may have trained on them.
+
+    Args:
+        predictions: the champion's, of the rows that it held out.
+        challenger: its predictions of the rows that judge it, with their `id`.
+        gates: which share of the champion's may be missing.
+    """
+    if not predictions.exists():
+        return ()
+    held_out = pd.read_parquet(predictions)["id"]
+    missing = _missing(held_out, challenger["id"])
+    if missing <= gates.dropped * len(held_out):
+        return ()
+    words = f"{missing:,} of the {len(held_out):,} rows that the champion held out do not judge this model"
+    cure = "bring them back, or let a code owner say in gates.yaml how many may go"
+    return (f"{words} (holdout.dropped: {gates.dropped:g}): {cure}",)
+
+
+def _missing(wanted: "pd.Series[Any]", given: "pd.Series[Any]") -> int:
+    """Return how many of the ids are not among the given ones; one that is wanted twice must be there twice."""
+    return (Counter(wanted) - Counter(given)).total()
 
 
 def _same(given: "pd.Series[Any]", scored: "pd.Series[Any]") -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from gitops.document import Chart
-from gitops.gates import Gates
+from gitops.gates import Gates, HoldoutGates
 from gitops.project import Project
 from gitops.review import champion as champions
 from gitops.review import charts, claims, drift, history, scoring
@@ -22,6 +22,10 @@ from gitops.review.state import CommitState
 from gitops.shell import CommandError, say
 
 FIRST = "this is the first model: there is no champion to beat, only the floors of gates.yaml"
+
+
+class Unscorable(CommandError):
+    """The model can't score the held-out rows; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class _ChampionScores:
     predictions: pd.DataFrame | None = None
     resources: Resources = field(default_factory=dict)
     data: drift.DataChanges = drift.DataChanges()
+    claims: tuple[str, ...] = ()
 
 
 def compare_models(
@@ -71,11 +76,12 @@ def compare_models(
         data_changes: compare the two data versions too.
 
     Raises:
-        CommandError: the challenger can't score its own rows, or a gate does not suit them.
+        Unscorable: the challenger can't score its own rows.
+        CommandError: a gate does not suit them.
     """
     scored = _score_challenger(project)
     predictions = with_segments(project, scored.predictions, gates.segments.columns)
-    old = _score_champion(project, champion, predictions, data_changes=data_changes)
+    old = _score_champion(project, champion, predictions, gates.holdout, data_changes=data_changes)
     judgement = judge_predictions(old.predictions, predictions, gates)
     if old.state == "unpaired":
         committed = champion.recorded_metrics or {}
@@ -90,7 +96,10 @@ def compare_models(
             *charts.model_charts(old.predictions, predictions),
             *history.release_charts(project, judgement.metrics),
         ),
-        claims=tuple(claims.contradictions(project, challenger, scored.predictions, judgement.metrics)),
+        claims=(
+            *old.claims,
+            *claims.contradictions(project, challenger, scored.predictions, judgement.metrics),
+        ),
         data=old.data,
         challenger=_resources(Path(project.model), scored),
         champion=old.resources,
@@ -101,13 +110,13 @@ def _score_challenger(project: Project) -> scoring.Scored:
     """Score the held-out rows once more: the predictions file may be anything, the model can't lie about itself."""
     say("› the challenger scores its held-out rows")
     try:
-        return scoring.run_score_command(project.score, Path(project.rows), Path(), (sys.executable,))
+        return scoring.score(project.score, Path(project.rows), Path(), (sys.executable,))
     except scoring.ScoringFailed as failed:
-        raise CommandError(f"the model can't score its own held-out rows ({failed})") from None
+        raise Unscorable(f"the model can't score its own held-out rows ({failed})") from None
 
 
 def _score_champion(
-    project: Project, champion: CommitState, challenger: pd.DataFrame, *, data_changes: bool
+    project: Project, champion: CommitState, challenger: pd.DataFrame, gates: HoldoutGates, *, data_changes: bool
 ) -> _ChampionScores:
     """Check the champion out and let it score the challenger's rows."""
     if project.model not in champion.outputs:
@@ -115,13 +124,14 @@ def _score_champion(
     data = data_changes and champion.data is not None
     with champions.checkout(champion, project, data=data) as tree:
         changes = drift.data_changes(tree / project.data, Path(project.data)) if data else drift.DataChanges()
+        gone = claims.dropped(tree / project.predictions, challenger, gates)
         try:
             scored = champions.score_rows(champion, project, tree, challenger)
         except champions.Unpaired as unpaired:
-            return _ChampionScores("unpaired", str(unpaired), data=changes)
+            return _ChampionScores("unpaired", str(unpaired), data=changes, claims=gone)
         note = _trained_on(tree / project.predictions, challenger)
         resources = _resources(tree / project.model, scored)
-        return _ChampionScores("paired", note, scored.predictions, resources, changes)
+        return _ChampionScores("paired", note, scored.predictions, resources, changes, gone)
 
 
 def _resources(model: Path, scored: scoring.Scored) -> Resources:

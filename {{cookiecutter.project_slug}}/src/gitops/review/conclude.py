@@ -3,9 +3,14 @@
 Standard library only, as `record`.
 """
 
-from gitops.review.record import Conclusion, Facts, MetricRow, Outcome, SegmentRow, Verdict
+from gitops.review.record import FORMAT, Conclusion, Facts, MetricRow, Outcome, Review, SegmentRow, Verdict
 
-FILES_NAMED = 5  # of the factory, in a sentence
+FILES_NAMED = 5  # in a sentence
+
+
+def review_of(facts: Facts) -> Review:
+    """Return the facts with what follows from them."""
+    return Review(**vars(conclude(facts)), format=FORMAT, facts=facts)
 
 
 def conclude(facts: Facts) -> Conclusion:
@@ -22,9 +27,13 @@ def conclude(facts: Facts) -> Conclusion:
     reasons += [f"dvc.lock is stale: {reason}" for reason in lock.stale]
     reasons += [f"{path} is not in the data remote" for path in lock.missing]
     warnings = []
-    if changes.factory_changed:
-        files = ", ".join(changes.factory_changed[:FILES_NAMED])
-        warnings.append(f"the factory changes here, the review ran with it: {files}")
+    if facts.unjudged:
+        words = "so the numbers are the pull request's own word"
+        warnings.append(f"a code owner must look: the base can't score this model ({facts.unjudged}), {words}")
+    if changes.owned_changes:
+        more = len(changes.owned_changes) - FILES_NAMED
+        named = [*changes.owned_changes[:FILES_NAMED], *([f"{more} more"] if more > 0 else [])]
+        warnings.append(f"a code owner must look at what changes here: {', '.join(named)}")
     if changes.gates_changed:
         warnings.append("gates.yaml changes here: this review used the gates of the base")
     warnings += [row.reason for row in rows if _warns(row)]

@@ -1,23 +1,38 @@
-"""What a code owner must look at in a pull request: what judges it, and what runs in production.
+"""What a code owner must look at in a pull request: all but what a data scientist changes every day.
 
-The factory, the workflows and the gates are whole files. pyproject.toml and uv.lock belong to both sides: a library of
-the model is the data scientist's, `[tool.gitops]` and the packages of the factory and the service are not. They come
-from the pull request, so they are read as data, and what can't be read must be looked at. Standard library only.
+A list of what may pass, not of what may not: a file that no rule names (`src/sitecustomize.py`, a plugin's settings)
+can change what judges, and nobody can list them all. CODEOWNERS holds the same list. pyproject.toml and uv.lock belong
+to both sides: a library of the model is the data scientist's, `[tool.gitops]` and the packages of the factory and the
+service are not. They come from the pull request, so they are read as data, and what can't be read must be looked at.
+Standard library only.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitops import github
-from gitops.git import show
+from gitops.git import git, show
 
-FACTORY = ("src/gitops/", ".github/")  # what makes the review, besides the gates
-GATES = "gates.yaml"
+PLAIN = (  # files, and folders with all that is in them
+    "README.md",
+    "data/",
+    "docs/",
+    "dvc.lock",
+    "dvc.yaml",
+    "metrics.json",
+    "model.json",
+    "notebooks/",
+    "openapi.json",
+    "params.yaml",
+    "plots/",
+    "src/model/",
+    "tests/",
+)
 SETTINGS, LOCK = "pyproject.toml", "uv.lock"
+FILE_MODES = {"000000", "100644", "100755"}  # a file, or none; a symbolic link or a submodule can be anything
 SERVE = "serve"
 OWNED = {"factory": "", "dev": "", SERVE: " (runs in production)"}  # groups that are not the model's own, and a remark
 OURS = (
@@ -40,35 +55,36 @@ class Side:
     lock: str | None
 
 
-def in_tree(base: str, files: Iterable[str]) -> list[str]:
-    """Return what a code owner must look at in the working tree, compared with a commit.
+def found(base: str, commit: str) -> list[str]:
+    """Return what a code owner must look at, of what differs between two commits.
 
     Args:
-        base: the commit.
-        files: paths that differ.
+        base: the older one.
+        commit: the newer one; "" is the working tree.
     """
-    old = Side(show(base, SETTINGS), show(base, LOCK))
-    return _found(files, lambda: (old, Side(*(_text(Path(name)) for name in (SETTINGS, LOCK)))))
+    entries = _entries(base, commit)
+    names = [name for name, mode in entries.items() if name not in (SETTINGS, LOCK) and not _plain(name, mode)]
+    if SETTINGS in entries or LOCK in entries:
+        old, new = _side(base), _side(commit)
+        names += [*settings(old.settings, new.settings), *lock(old, new)]
+    return names
 
 
-def in_pull_request(number: int, files: Iterable[str]) -> list[str]:
-    """Return what a code owner must look at in a pull request, compared with the commit that is checked out: its base.
+def _entries(base: str, commit: str) -> dict[str, str]:
+    """Return the mode that each changed file has now, by path; a renamed file is two."""
+    words = ("diff", "--raw", "--no-renames", "-z", "--end-of-options", base, *([commit] if commit else []))
+    heads, names = (git(*words).split("\0")[start::2] for start in (0, 1))
+    return {name: head.split()[1] for head, name in zip(heads, names, strict=False)}
 
-    Args:
-        number: of the pull request; GitHub gives its files as data.
-        files: paths that it changes, as GitHub says.
 
-    Raises:
-        Refused: GitHub does not give a file.
-    """
+def _plain(name: str, mode: str) -> bool:
+    return mode in FILE_MODES and any(name.startswith(one) if one.endswith("/") else name == one for one in PLAIN)
 
-    def sides() -> tuple[Side, Side]:
-        head = github.call("GET", f"/pulls/{number}")["head"]["sha"]
-        old = Side(*(_text(Path(name)) for name in (SETTINGS, LOCK)))
-        return old, Side(*(github.content(name, head) for name in (SETTINGS, LOCK)))
 
-    files = list(files)
-    return [*(name for name in files if name == GATES), *_found(files, sides)]
+def _side(commit: str) -> Side:
+    if commit:
+        return Side(show(commit, SETTINGS), show(commit, LOCK))
+    return Side(*(_text(Path(name)) for name in (SETTINGS, LOCK)))
 
 
 def settings(old: str | None, new: str | None) -> list[str]:
@@ -100,7 +116,7 @@ def lock(old: Side, new: Side) -> list[str]:
     try:
         before, after = (tomllib.loads(side.lock or "") for side in (old, new))
         groups = [tomllib.loads(side.settings or "").get("dependency-groups", {}) for side in (old, new)]
-        was, now = (_entries(table) for table in (before, after))
+        was, now = (_packages(table) for table in (before, after))
         named = {_name(pin) for table in groups for group in OWNED for pin in _pins(table, group)}
         served = _installed(_pins(groups[0], SERVE), was) | _installed(_pins(groups[1], SERVE), now)
         places = [entry["source"] for entry in was.values()]
@@ -121,16 +137,6 @@ def lock(old: Side, new: Side) -> list[str]:
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return [f"{LOCK} (unreadable)"]
     return [f"{LOCK} {part}" for part in dict.fromkeys(found)]
-
-
-def _found(files: Iterable[str], sides: Callable[[], tuple[Side, Side]]) -> list[str]:
-    """Return the factory's files, and what of the two shared files is not the model's own."""
-    files = list(files)
-    found = [name for name in files if name.startswith(FACTORY)]
-    if SETTINGS in files or LOCK in files:
-        old, new = sides()
-        found += [*settings(old.settings, new.settings), *lock(old, new)]
-    return found
 
 
 def _text(path: Path) -> str | None:
@@ -156,7 +162,7 @@ def _name(pin: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", pin.strip(), maxsplit=1)[0]).lower()
 
 
-def _entries(table: Table) -> dict[tuple[str, str], dict[str, Any]]:
+def _packages(table: Table) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the entries of a uv.lock by name and version.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from gitops.document import Chart
 
-FORMAT = 2  # of review.json; a job from another version of the factory refuses what it does not know
+FORMAT = 3  # of review.json; a job from another version of the factory refuses what it does not know
 
 
 class Outcome(Enum):
@@ -173,7 +173,10 @@ class Contract:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What a commit changes besides the numbers; `stages` of the pipeline that ran again, in its order."""
+    """What a commit changes besides the numbers.
+
+    `stages` of the pipeline ran again, in its order; `owned_changes` are what a code owner must look at.
+    """
 
     params: tuple[Change, ...]
     data: tuple[Change, ...]
@@ -182,7 +185,7 @@ class Changes:
     stages: tuple[str, ...]
     contract: Contract
     gates_changed: bool
-    factory_changed: tuple[str, ...]
+    owned_changes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,11 @@ class Champion:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that a review found, before anything follows from it. `claims` are sentences, each of which blocks."""
+    """All that a review found, before anything follows from it.
+
+    `claims` are sentences, each of which blocks. `unjudged` says why the base's own code could not score the model, so
+    that the numbers are the pull request's word: "" where it could, and in a review outside of a pull request.
+    """
 
     commit: str
     base: str
@@ -224,6 +231,7 @@ class Facts:
     charts: tuple[Chart, ...]
     claims: tuple[str, ...]
     model_format: str | None
+    unjudged: str = ""
 
 
 @dataclass(frozen=True)
@@ -236,10 +244,9 @@ class Conclusion:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Review:
-    """What `review.json` holds."""
+@dataclass(frozen=True, kw_only=True)
+class Review(Conclusion):
+    """What `review.json` holds: the facts, and what follows from them."""
 
     format: int
-    conclusion: Conclusion
     facts: Facts

@@ -12,7 +12,7 @@ from gitops.review import codec, page, report, state
 from gitops.review.assess import Assignment, Obtained, assess
 from gitops.review.baseline import champion_commit
 from gitops.review.record import Changes, LockState, Review
-from gitops.shell import CommandError, attempt, dvc, say, stream, watch
+from gitops.shell import CommandError, attempt, dvc, say, stream, watch, without_secrets
 
 
 def review_commit(base: str | None, out: Path) -> int:
@@ -106,7 +106,8 @@ def _reproduce(*flags: str, hint: str = "") -> bool:
     Raises:
         CommandError: a stage failed.
     """
-    code, lines = watch(*dvc("repro", *flags, "--no-run-cache"), word="Running stage ")
+    env = without_secrets(bucket=not store.is_git())
+    code, lines = watch(*dvc("repro", *flags, "--no-run-cache"), word="Running stage ", env=env)
     if code:
         raise CommandError(f"the pipeline failed: the message of the stage is above{hint}")
     return lines > 0
@@ -115,12 +116,8 @@ def _reproduce(*flags: str, hint: str = "") -> bool:
 def _write(review: Review, out: Path) -> None:
     """Leave the facts for the jobs that follow, and the same report where people look."""
     out.mkdir(parents=True, exist_ok=True)
-    text = report.render(review)
     (out / "review.json").write_text(codec.dumps(review))
-    (out / "report.md").write_text(text)
+    (out / "report.md").write_text(report.render(review))
     (out / "report.html").write_text(page.html_page(review))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a") as file:
-            file.write(text)
     say(report.render(report.without_charts(review)))
     say(f"Written: {out / 'report.html'}, {out / 'report.md'}, {out / 'review.json'}")

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from gitops.shell import attempt
+from gitops.shell import attempt, without_secrets
 
 
 class ScoringFailed(Exception):
@@ -30,7 +29,7 @@ class Scored:
     p95_ms: float | None
 
 
-def run_score_command(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
+def score(command: str, rows: Path, tree: Path, python: tuple[str, ...]) -> Scored:
     """Let the model in `tree` score a Parquet file of rows.
 
     Args:
@@ -44,7 +43,8 @@ def run_score_command(command: str, rows: Path, tree: Path, python: tuple[str, .
         ScoringFailed: its code does not take these rows, or leaves no predictions.
     """
     # The tree's package goes ahead of ours; its environment is not ours.
-    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    env = without_secrets()
+    env.pop("VIRTUAL_ENV", None)
     env["PYTHONPATH"] = str(tree.resolve() / "src")
     with TemporaryDirectory() as folder:
         answer, timing = Path(folder, "predictions.parquet"), Path(folder, "timing.json")

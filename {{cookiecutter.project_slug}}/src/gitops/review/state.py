@@ -46,6 +46,7 @@ class CommitState:
     gates: str | None = field(metadata={"path": lambda project: "gates.yaml"})
     contract: str | None = field(metadata={"path": lambda project: project.contract})
     metrics: str | None = field(metadata={"path": lambda project: project.metrics})
+    description: str | None = field(metadata={"path": lambda project: project.description})
     data_pointer: str | None = field(metadata={"path": lambda project: f"{project.data}.dvc"})
     pyproject: str | None = field(metadata={"path": lambda project: "pyproject.toml"})
     uv_lock: str | None = field(metadata={"path": lambda project: "uv.lock"})
@@ -89,11 +90,20 @@ class CommitState:
             return {}
 
     @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What `[tool.gitops]` holds, as it stands there; empty where it can't be read."""
+        try:
+            found = tomllib.loads(self.pyproject or "")["tool"]["gitops"]
+        except (tomllib.TOMLDecodeError, KeyError, TypeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
     def score_command(self) -> str:
         """The command by which this commit's model scores rows."""
         try:
-            return str(tomllib.loads(self.pyproject or "")["tool"]["gitops"]["score"])
-        except (tomllib.TOMLDecodeError, KeyError, TypeError):
+            return str(self.settings["score"])
+        except KeyError:
             raise CommandError(f"pyproject.toml{self._where()} names no command under [tool.gitops] score") from None
 
     def _yaml(self, name: str, text: str | None) -> dict[str, Any]:
