@@ -18,7 +18,7 @@ IMAGE = f"registry.example.com/acme/churn-model@sha256:{'a' * 64}"
 NAME = "churn-model-nightly-scores"
 RULES = (
     *("image by digest", "not root", "no privilege escalation", "read-only root", "no capabilities", "seccomp"),
-    *("no service account token", "requests and limits"),
+    *("no service account token", "requests and limits", "a registry's password"),
 )
 
 
