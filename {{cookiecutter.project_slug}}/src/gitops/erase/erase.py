@@ -234,7 +234,7 @@ def _column(project: Project) -> str:
     if column := description.load(project).id:
         return column
     raise CommandError(
-        f"{project.description} names no id column, so no row can be told by an id: set `id` in schema.yaml and run "
+        f"{project.description} names no id column, so no row can be told by an id: name it where the rows are described, and run "
         f"`uv run dvc repro`, or take the row out of {project.data} by hand"
     )
 
