@@ -234,8 +234,8 @@ def _column(project: Project) -> str:
     if column := description.load(project).id:
         return column
     raise CommandError(
-        f"{project.description} names no id column, so no row can be told by an id: name it where the rows are described, and run "
-        f"`uv run dvc repro`, or take the row out of {project.data} by hand"
+        f"{project.description} names no id column, so no row can be told by an id: name it where the rows are "
+        f"described, and run `uv run dvc repro`, or take the row out of {project.data} by hand"
     )
 
 
