@@ -20,6 +20,7 @@ from gitops.shell import CommandError
 from harness import Failed
 from laptop import Laptop
 from markdown_it import MarkdownIt
+from projects import erasure
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 from test_adopt import flats, write
 
@@ -201,6 +202,10 @@ def test_the_card_has_no_blanks(on_laptop: Laptop) -> None:
     assert "Written: card.md" in on_laptop.run("python -m gitops card --out card.md")
     assert on_laptop.read("card.md") == on_laptop.run("python -m gitops card") + "\n"
     assert not re.search(r"\bNone\b|\bnan\b|TODO|\{\}", on_laptop.read("card.md"))
+    data = yaml.safe_load(on_laptop.read("data/table.csv.dvc"))["outs"][0]["md5"]
+    (on_laptop.path / "docs/erasures").mkdir()
+    on_laptop.write("docs/erasures/one.json", erasure(data).model_dump_json())
+    assert "Rows of this version were erased since, on 2027-05-26." in on_laptop.run("python -m gitops card")
 
 
 @pytest.mark.slow

@@ -149,7 +149,7 @@ def forge():
 
 atexit.register(forge)
 """
-DVC_CONFIG = "[core]\n    remote = evil\n['remote \"evil\"']\n    url = https://evil.invalid/store\n"
+EVIL_REMOTE = "\n['remote \"evil\"']\n    url = https://evil.invalid/store\n"
 
 
 @pytest.mark.slow
@@ -164,7 +164,7 @@ def test_a_ruined_model_stays_blocked_whatever_its_pull_request_brings_along(wor
         "tests/conftest.py": FORGE,
         "conftest.py": FORGE,
         "src/gitops/review/conclude.py": source.replace(old, ALWAYS),
-        ".dvc/config": DVC_CONFIG,
+        ".dvc/config": world.git("show", "origin/worse:.dvc/config") + EVIL_REMOTE,
     }
     world.commit("worse", brought)
     done = world.act(world.open_pr("worse"), "pull-request.yml")
@@ -172,10 +172,10 @@ def test_a_ruined_model_stays_blocked_whatever_its_pull_request_brings_along(wor
     assert told["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
     assert done.jobs["assess"] == "success" and done.jobs["verdict"] == "failure", str(done)
     (row,) = world.hub.comments
-    first, second = row["body"].splitlines()[1:3]
+    first, *further = row["body"].splitlines()[1:]
     assert first.startswith("⛔ **Blocked**: `roc_auc ") and "is below its floor 0.8 by" in first
-    owned = "`.dvc/config, conftest.py, src/gitops/review/conclude.py, src/sitecustomize.py`"
-    assert second == f"- `a code owner must look at what changes here: {owned[1:]}"
+    owned = ".dvc/config, conftest.py, src/gitops/review/conclude.py, src/sitecustomize.py"
+    assert f"- `a code owner must look at what changes here: {owned}`" in further
     assert "is below its floor 0.8 by" in done.log("verdict") and "evil.invalid" not in done.log("assess")
 
 

@@ -110,6 +110,24 @@ def test_the_image_holds_the_service_and_nothing_else(here: str, podman: Podman,
     assert not [name for name, member in members.items() if member.mode & 0o6000], "nothing runs as somebody else"
 
 
+def test_the_nightly_job_runs_in_it(built: tuple[Laptop, str, str], here: str, podman: Podman, tmp_path: Path) -> None:
+    job = yaml.safe_load((built[0].path / "deploy/components/nightly-scores/nightly-scores.yaml").read_text())
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "records.jsonl").write_text(json.dumps(CUSTOMER) + "\n{}\n")
+    program, *words = container["command"]
+    where = ("--volume", f"{folder}:/scores", "--workdir", container["workingDir"], "--entrypoint", program)
+    hard = ("--rm", "--read-only", "--cap-drop=all", "--network=none", "--user=10001:0", "--tmpfs=/tmp")
+    logged = podman("run", *hard, *where, here, *words, *container["args"])
+    (row,) = pd.read_csv(folder / "scores.csv").to_dict("records")
+    assert row["id"] == CUSTOMER["customer_id"] and row["model_version"] == "1.0.0"
+    assert 0 < row["score"] < 1 and row["reason_3"].endswith(" the score")
+    assert (folder / "scores.csv.errors.csv").read_text().startswith("row,column,reason\n2,female,Field required\n")
+    assert json.loads(logged)["model_version"] == "1.0.0"
+
+
 def test_any_user_of_group_0_runs_it(here: str, podman: Podman, monkeypatch: pytest.MonkeyPatch) -> None:
     """As OpenShift does it: a random user of group 0, whom /etc/passwd does not know, with a read-only root."""
     project, hardened = load(), container.HARDENED
@@ -128,24 +146,6 @@ def test_any_user_of_group_0_runs_it(here: str, podman: Podman, monkeypatch: pyt
             assert sample.differences(project, f"the image as {user}", scores) == ""
             told = json.loads(podman("inspect", service.name))[0]
             assert told["Config"]["User"] == f"{user}:0" and told["HostConfig"]["ReadonlyRootfs"] is True
-
-
-def test_the_nightly_job_runs_in_it(built: tuple[Laptop, str, str], here: str, podman: Podman, tmp_path: Path) -> None:
-    job = yaml.safe_load((built[0].path / "deploy/components/nightly-scores/nightly-scores.yaml").read_text())
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    folder = tmp_path / "volume"
-    folder.mkdir()
-    folder.chmod(0o777)
-    (folder / "records.jsonl").write_text(json.dumps(CUSTOMER) + "\n{}\n")
-    program, *words = container["command"]
-    where = ("--volume", f"{folder}:/scores", "--workdir", container["workingDir"], "--entrypoint", program)
-    hard = ("--rm", "--read-only", "--cap-drop=all", "--network=none", "--user=10001:0", "--tmpfs=/tmp")
-    logged = podman("run", *hard, *where, here, *words, *container["args"])
-    (row,) = pd.read_csv(folder / "scores.csv").to_dict("records")
-    assert row["id"] == CUSTOMER["customer_id"] and row["model_version"] == "1.0.0"
-    assert 0 < row["score"] < 1 and row["reason_3"].endswith(" the score")
-    assert (folder / "scores.csv.errors.csv").read_text().startswith("row,column,reason\n2,female,Field required\n")
-    assert json.loads(logged)["model_version"] == "1.0.0"
 
 
 def test_what_the_image_says_of_itself(built: tuple[Laptop, str, str], podman: Podman) -> None:

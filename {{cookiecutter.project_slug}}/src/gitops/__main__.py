@@ -139,6 +139,13 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
     add.set_defaults(run=_withdraw)
 
+    add = commands.add_parser("erase", help="take rows out of the data, and purge all that was made of them")
+    what = "the id of a row, repeatable (default: finish what was started, and purge again what came back)"
+    add.add_argument("--id", action="append", default=[], dest="ids", metavar="ID", help=what)
+    add.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    add.add_argument("--dry-run", action="store_true", help="count what would be erased, and do nothing")
+    add.set_defaults(run=_erase)
+
     add = commands.add_parser("status", help="which version runs where, since when, how good it is, and what waits")
     add.add_argument("--json", action="store_true", help="for other programs")
     add.set_defaults(run=_status)
@@ -247,6 +254,12 @@ def _withdraw(arguments: argparse.Namespace) -> int:
     return withdraw(arguments.version, arguments.reason, dry_run=arguments.dry_run)
 
 
+def _erase(arguments: argparse.Namespace) -> int:
+    from gitops.erase.erase import erase
+
+    return erase(arguments.ids, arguments.reason, dry_run=arguments.dry_run)
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from gitops.environments.status import status
 
@@ -269,6 +282,7 @@ ON_THE_TREE = (
     _fetch_release,
     _change,
     _withdraw,
+    _erase,
     _image,
 )  # at the root, with no merge open
 

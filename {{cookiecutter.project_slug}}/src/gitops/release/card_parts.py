@@ -7,6 +7,7 @@ import pandas as pd
 
 from gitops.description import Description, Feature, Target
 from gitops.document import Block, Bullets, Fold, Footer, Paragraph, Table, Text, Untrusted, joined
+from gitops.erase import record
 from gitops.gates import Gates
 from gitops.goal import ClassifierWords, Goal, Words
 from gitops.project import Project, locked, md5
@@ -119,6 +120,7 @@ def data(project: Project, model: Description) -> list[Block]:
             f"{path} is not here, and the model card tells about it: `uv run gitops store pull` brings it"
         )
     facts: Text = [Untrusted(path), ", version ", Untrusted(md5(path)), f", {path.stat().st_size:,} bytes"]
+    erased = record.erased_data().get(md5(path))
     try:
         frame = drift.read(path)
         facts += [f", {len(frame):,} rows of {len(frame.columns)} columns", *_period(frame, model)]
@@ -134,7 +136,8 @@ def data(project: Project, model: Description) -> list[Block]:
     ]
     ignored: list[Text] = [[Untrusted(name), " is left out: ", Untrusted(why)] for name, why in model.ignored.items()]
     table = Fold("Columns", [Table(["column", "type", "values"], cells), *([Bullets(ignored)] if ignored else [])])
-    return [Paragraph([*facts, *predicted]), table]
+    since = f" Rows of this version were erased since, on {erased.day}." if erased else ""
+    return [Paragraph([*facts, since, *predicted]), table]
 
 
 def _period(frame: pd.DataFrame, model: Description) -> Text:
