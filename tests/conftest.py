@@ -20,7 +20,17 @@ sys.pycache_prefix = harness.BYTECODE
 # Of the slow tests, the longest ones. Workers steal from the end of this order, so those that build images stay with
 # the first worker, and share one podman.
 LONGEST = (
-    *("faults", "deployment", "image", "own_model", "serve_environment", "project", "adopt", "independent", "lifecycle"),
+    *(
+        "faults",
+        "deployment",
+        "image",
+        "own_model",
+        "serve_environment",
+        "project",
+        "adopt",
+        "independent",
+        "lifecycle",
+    ),
     *("second_person", "release", "hostile", "foreign_model", "erase", "fetch", "golden", "card", "review", "skops"),
 )
 
