@@ -203,8 +203,8 @@ def test_the_card_has_no_blanks(on_laptop: Laptop) -> None:
     assert on_laptop.read("card.md") == on_laptop.run("python -m gitops card") + "\n"
     assert not re.search(r"\bNone\b|\bnan\b|TODO|\{\}", on_laptop.read("card.md"))
     data = yaml.safe_load(on_laptop.read("data/table.csv.dvc"))["outs"][0]["md5"]
-    (on_laptop.path / "docs/erasures").mkdir()
-    on_laptop.write("docs/erasures/one.json", erasure(data).model_dump_json())
+    (on_laptop.path / "erasures").mkdir()
+    on_laptop.write("erasures/one.json", erasure(data).model_dump_json())
     assert "Rows of this version were erased since, on 2027-05-26." in on_laptop.run("python -m gitops card")
 
 

@@ -429,7 +429,7 @@ def test_status_says_that_a_model_was_trained_on_rows_that_were_erased_since(ann
     said = ann.gitops("status")
     assert "production: 1.1.0 was trained on rows that were erased since (2027-05-26)." in said
     assert json.loads(ann.gitops("status", "--json"))["staging"]["erased"] == "2027-05-26"
-    assert not (ann.path / "docs/erasures").exists()
+    assert not (ann.path / "erasures").exists()
 
 
 def test_status_shows_what_runs_since_when_and_what_waits(ann: Team) -> None:

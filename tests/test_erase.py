@@ -177,14 +177,14 @@ def test_killed_anywhere_it_is_finished_by_the_next_run(two: tuple[Person, Perso
     for step in ("› the rows leave", "› dvc add", "› dvc push", "› purge", "› git gc", "› the record"):
         with pytest.raises(Failed):
             run(sys.executable, KILL, step, *erase, cwd=ann.path, env=ann.env)
-        assert len(list((ann.path / "docs/erasures").glob("*"))) == 1
+        assert len(list((ann.path / "erasures").glob("*"))) == 1
         if step == "› dvc push":
             with pytest.raises(Failed, match=r"the id 'eve' is none of its own"):
                 ann.gitops("erase", "--id", "eve")
     said = ann.gitops("erase")  # the rows have left, so the id is not needed any more
     assert "goes on" in said and "Release 1.0.0 was trained on erased rows" in said
 
-    record = Erasure.model_validate_json(next((ann.path / "docs/erasures").glob("*.json")).read_text())
+    record = Erasure.model_validate_json(next((ann.path / "erasures").glob("*.json")).read_text())
     assert (record.state, record.rows, record.releases, record.reason) == ("finished", 1, ("1.0.0",), "asked for it")
     assert record.names("ada") and not record.names("bob") and record.ids == hashed(["ada"], record.salt)
     assert record.by == "Dana <dana@example.invalid>" and len(record.data) == 2 and len(record.objects) == 4

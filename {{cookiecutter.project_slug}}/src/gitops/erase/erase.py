@@ -221,7 +221,7 @@ def _repeat(history: History, places: Kept, earlier: list[Erasure], *, dry_run: 
     _, others = history.made_of(data)
     back = places.held(objects - places.expand(others))
     if not back:
-        say("Nothing to do: all that is recorded in docs/erasures is gone from this clone and the data remote.")
+        say("Nothing to do: all that is recorded in erasures is gone from this clone and the data remote.")
     elif dry_run:
         say(f"Would purge {len(back):,} erased files that are here or in the data remote again. Nothing was done.")
     else:

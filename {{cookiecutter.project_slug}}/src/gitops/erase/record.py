@@ -1,4 +1,4 @@
-"""The record of an erasure: `docs/erasures/TIME.json`, committed with what it tells. It holds no id and no row."""
+"""The record of an erasure: `erasures/TIME.json`, committed with what it tells. It holds no id and no row."""
 
 import secrets
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from gitops.project import Project, lock_stages
 from gitops.shell import CommandError
 from gitops.validation import Strict, check
 
-FOLDER = Path("docs/erasures")
+FOLDER = Path("erasures")
 COST = {"n": 2**14, "r": 8, "p": 1}  # scrypt (RFC 7914): 16 MiB and some 50 ms an id, so that guessing ids takes long
 
 Stored = Annotated[str, Field(pattern=f"^{identifiers.STORED.pattern}$")]
