@@ -42,20 +42,14 @@ class _Place:
 def status(*, as_json: bool = False) -> int:
     """Print the environments as a table with what is to be said of each, or as JSON for other programs."""
     project = load()
-    for fetch in (branches.fetch, tags.fetch):
-        try:
-            fetch()
-        except CommandError as error:
-            if not as_json:
-                say(f"As of the last time that origin could be reached ({error}):")
-            break
+    refresh(quietly=as_json)
     known = tags.known(project)
     places = [_place(project, name, known) for name in ENVIRONMENTS]
     if as_json:
         faults = {"faults": known.faults} if known.faults else {}
         say(json.dumps({place.name: _data(place) for place in places} | faults, indent=2))
         return 0
-    for line in _table([HEAD, *(_row(place.name, place.now) for place in places)]):
+    for line in table([HEAD, *(_row(place.name, place.now) for place in places)]):
         say(line)
     for place in places:
         for line in _lines(place):
@@ -65,6 +59,17 @@ def status(*, as_json: bool = False) -> int:
     if not known.releases:
         say("Nothing was released yet.")
     return 0
+
+
+def refresh(*, quietly: bool) -> None:
+    """Bring environments and tags here; where that can't be done, say so (unless `quietly`) and read what is here."""
+    for fetch in (branches.fetch, tags.fetch):
+        try:
+            fetch()
+        except CommandError as error:
+            if not quietly:
+                say(f"As of the last time that origin could be reached ({error}):")
+            break
 
 
 def _place(project: Project, name: str, known: tags.Known) -> _Place:
@@ -134,7 +139,8 @@ def _metrics(facts: ReleaseFile) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in floats[:METRICS])
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
+def table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table whose columns are as wide as they need to be."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
