@@ -57,7 +57,8 @@ def test_the_bento_holds_the_model_and_its_service_and_nothing_else(on_laptop: L
     on_laptop.write(".env", "PASSWORD=secret")
     on_laptop.write("src/serving/notes.txt", "secret")
     on_laptop.write("src/.env", "PASSWORD=secret")
-    on_laptop.run("git add --all --force", "git commit --quiet -m Secrets", "python -m gitops store push", RELEASE)
+    on_laptop.run("git add --force .env src/.env src/serving/notes.txt", "git commit --quiet -m Secrets")
+    on_laptop.run("python -m gitops store push", RELEASE)
     folder = on_laptop.path / "dist"
     with tarfile.open(folder / "churn-model-1.0.0.bento") as bento:
         names = {member.name.removeprefix("./") for member in bento.getmembers() if member.isfile()}
@@ -180,7 +181,7 @@ def test_papers_that_can_t_be_written_leave_no_tag(
     origin = on_laptop.path.with_name("origin")
     on_laptop.run(f"git clone --quiet --bare . {origin}", f"git remote add origin {origin}")
     bend(on_laptop)
-    on_laptop.run("git commit --quiet --all -m Bend", "python -m gitops store push")
+    on_laptop.run("git commit --quiet --all -m Bend", "python -m gitops store push", "git push --quiet origin case:main")
     with pytest.raises(Failed, match=f"error: .*{sentence}"):
         on_laptop.run(RELEASE)
     assert on_laptop.run("git tag") == "" and on_laptop.run("git ls-remote --tags origin") == ""
