@@ -1,4 +1,7 @@
-"""What no rendered manifest may lack, each rule by its name: the restricted Pod Security Standard, and our own."""
+"""What no rendered manifest may lack, each rule by its name: the restricted Pod Security Standard, and our own.
+
+`RULES` are for the plain manifests, `OPENSHIFT` and `KSERVE` for those with that component.
+"""
 
 import re
 from collections.abc import Callable
@@ -12,6 +15,14 @@ KINDS = {
     *("ConfigMap", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget", "Service"),
     "ServiceAccount",
 }
+OPTIONAL = {"HTTPRoute", "Ingress", "PrometheusRule", "Route", "ServiceMonitor"}
+# https://kubernetes.io/docs/concepts/security/pod-security-standards, and OpenShift's restricted-v2 allows the same
+VOLUMES = {
+    *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected"),
+    "secret",
+}
+HOST = {"hostNetwork", "hostPID", "hostIPC"}
+USERS = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "seLinuxOptions"}
 
 
 def only(objects: list[Object], kind: str) -> Object:
@@ -41,6 +52,19 @@ def _not_root(objects: list[Object]) -> bool:
     return security["runAsNonRoot"] is True and security["runAsUser"] == UID
 
 
+def _any_user(objects: list[Object]) -> bool:
+    """Nothing names a user or group, which OpenShift would refuse; it then takes one of the namespace's range."""
+    contexts = [pod(objects)["securityContext"], container(objects)["securityContext"]]
+    return contexts[0]["runAsNonRoot"] is True and not any(USERS & set(context) for context in contexts)
+
+
+def _apart(objects: list[Object]) -> bool:
+    """Nothing of the node is in the pod."""
+    kinds = {kind for volume in pod(objects)["volumes"] for kind in volume if kind != "name"}
+    ports = [port for port in container(objects)["ports"] if "hostPort" in port]
+    return kinds <= VOLUMES and not HOST & set(pod(objects)) and not ports
+
+
 def _no_token(objects: list[Object]) -> bool:
     spec, account = pod(objects), only(objects, "ServiceAccount")
     own = spec["serviceAccountName"] == account["metadata"]["name"] != "default"
@@ -49,7 +73,8 @@ def _no_token(objects: list[Object]) -> bool:
 
 def _limits(objects: list[Object]) -> bool:
     resources = container(objects)["resources"]
-    return all(set(resources[kind]) == {"cpu", "memory"} for kind in ("requests", "limits"))
+    wanted = {"cpu", "memory", "ephemeral-storage"}
+    return all(set(resources[kind]) == wanted for kind in ("requests", "limits"))
 
 
 def _probes(objects: list[Object]) -> bool:
@@ -87,13 +112,15 @@ def _closed(objects: list[Object]) -> bool:
 
 
 RULES: dict[str, Callable[[list[Object]], bool]] = {
-    "complete": lambda objects: {entry["kind"] for entry in objects} - {"ServiceMonitor"} == KINDS,
+    "complete": lambda objects: {entry["kind"] for entry in objects} - OPTIONAL == KINDS,
     "image by digest": lambda objects: bool(DIGEST.fullmatch(container(objects)["image"])),
     "not root": _not_root,
     "no privilege escalation": _restricted,
     "read-only root": lambda objects: container(objects)["securityContext"]["readOnlyRootFilesystem"] is True,
     "no capabilities": lambda objects: container(objects)["securityContext"]["capabilities"] == {"drop": ["ALL"]},
     "seccomp": lambda objects: pod(objects)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"},
+    "nothing of the node": _apart,
+    "a registry's password": lambda objects: len(pod(objects)["imagePullSecrets"]) == 1,
     "no service account token": _no_token,
     "requests and limits": _limits,
     "probes": _probes,
@@ -105,7 +132,48 @@ RULES: dict[str, Callable[[list[Object]], bool]] = {
 }
 
 
-def violations(objects: list[Object]) -> list[str]:
+OPENSHIFT = RULES | {"not root": _any_user}
+
+
+def _predictor(objects: list[Object]) -> Object:
+    return dict(only(objects, "InferenceService")["spec"]["predictor"])
+
+
+def _runtime_restricted(objects: list[Object]) -> bool:
+    spec = _predictor(objects)
+    security, inner = spec["securityContext"], spec["model"]["securityContext"]
+    drops = inner["capabilities"] == {"drop": ["ALL"]} and inner["allowPrivilegeEscalation"] is False
+    return drops and security["runAsNonRoot"] is True and security["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def _runtime_reached(objects: list[Object]) -> bool:
+    """The policy is for the pods that KServe makes, at the port of its runtimes, and they call nobody."""
+    spec, name = only(objects, "NetworkPolicy")["spec"], only(objects, "InferenceService")["metadata"]["name"]
+    chosen = spec["podSelector"]["matchLabels"] == {"serving.kserve.io/inferenceservice": name}
+    named = all(rule["from"] and rule["ports"] == [{"port": 8080}] for rule in spec["ingress"])
+    return chosen and named and spec["egress"] == []
+
+
+KSERVE: dict[str, Callable[[list[Object]], bool]] = {
+    "complete": lambda objects: {entry["kind"] for entry in objects} == {"InferenceService", "NetworkPolicy"},
+    "image by digest": lambda objects: bool(
+        DIGEST.fullmatch(_predictor(objects)["model"]["storageUri"].removeprefix("oci+native://"))
+    ),
+    "restricted": _runtime_restricted,
+    "any user": lambda objects: not USERS & {*_predictor(objects)["securityContext"]},
+    "no service account token": lambda objects: _predictor(objects)["automountServiceAccountToken"] is False,
+    "requests and limits": lambda objects: all(
+        set(_predictor(objects)["model"]["resources"][kind]) == {"cpu", "memory"} for kind in ("requests", "limits")
+    ),
+    "network closed": _runtime_reached,
+    "labels": lambda objects: (
+        "app.kubernetes.io/version" in only(objects, "InferenceService")["metadata"]["labels"]
+        and all({f"app.kubernetes.io/{one}" for one in LABELS} <= set(entry["metadata"]["labels"]) for entry in objects)
+    ),
+}
+
+
+def violations(objects: list[Object], rules: dict[str, Callable[[list[Object]], bool]] = RULES) -> list[str]:
     """Return the names of the rules that these objects break; what a rule looks at and is not there breaks it."""
 
     def kept(rule: Callable[[list[Object]], bool]) -> bool:
@@ -114,4 +182,4 @@ def violations(objects: list[Object]) -> list[str]:
         except (KeyError, ValueError):
             return False
 
-    return [name for name, rule in RULES.items() if not kept(rule)]
+    return [name for name, rule in rules.items() if not kept(rule)]

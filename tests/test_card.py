@@ -1,9 +1,11 @@
 """The model card: its numbers are the model's, its words are goal.yaml's, and nothing in it is blank or hostile."""
 
 import json
+import math
 import re
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,12 @@ import yaml
 from gitops import goal
 from gitops.description import Target
 from gitops.prose import prose
+from gitops.release import card_parts, top
 from gitops.shell import CommandError
 from harness import Failed
 from laptop import Laptop
 from markdown_it import MarkdownIt
+from projects import erasure
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 from test_adopt import flats, write
 
@@ -87,6 +91,59 @@ def test_prose_renders_as_it_was_typed() -> None:
     assert not re.search(r"@\w|#\d|(?<!\\):", prose(HOSTILE))
 
 
+def test_the_top_of_a_list_is_counted_with_intervals_against_chance() -> None:
+    random = np.random.default_rng(3)
+    truth = (random.random(1000) < 0.25).astype(float)
+    score = truth + random.normal(0, 1, 1000)
+    hundred, tenth = top.tops(truth, score, binary=True)
+    assert (hundred.rows, tenth.rows) == (100, 100)
+    assert hundred.value == truth[np.argsort(-score)[:100]].sum() > hundred.chance
+    share, z = hundred.value / 100, 1.959964
+    middle, half = (share + z**2 / 200), z * np.sqrt(share * (1 - share) / 100 + z**2 / 40000)
+    expected = [100 * (middle - half) / (1 + z**2 / 100), 100 * (middle + half) / (1 + z**2 / 100)]  # Wilson's formula
+    assert [hundred.low, hundred.high] == pytest.approx(expected, abs=1e-3)
+    picked = [random.permutation(truth)[:100].sum() for _ in range(4000)]
+    assert hundred.chance == pytest.approx(np.mean(picked), abs=0.3)
+    assert [hundred.chance_low, hundred.chance_high] == pytest.approx(np.quantile(picked, [0.025, 0.975]), abs=1.1)
+
+
+def test_equal_scores_count_in_part_and_short_tables_have_no_list() -> None:
+    truth = np.array([1.0, 1.0, 0.0, 0.0] * 50)
+    hundred, tenth = top.tops(truth, np.zeros(200), binary=True)
+    assert (hundred.value, tenth.value, tenth.rows) == (50, 10, 20)  # whatever the order of the rows
+    assert [one.rows for one in top.tops(truth[:100], np.zeros(100), binary=True)] == [10]
+    assert top.tops(np.array([1.0]), np.array([0.5]), binary=True) == []
+
+
+def test_a_number_s_top_is_a_mean() -> None:
+    random = np.random.default_rng(4)
+    truth = random.gamma(2, 100, 3000)
+    hundred, tenth = top.tops(truth, truth + random.normal(0, 80, 3000), binary=False)
+    assert tenth.rows == 300 and hundred.value > tenth.value > tenth.chance == pytest.approx(truth.mean())
+    assert tenth.low < tenth.value < tenth.high
+    picked = [random.permutation(truth)[:300].mean() for _ in range(2000)]
+    assert [tenth.chance_low, tenth.chance_high] == pytest.approx(np.quantile(picked, [0.025, 0.975]), rel=0.01)
+
+
+def test_the_period_is_told_also_of_columns_that_the_model_leaves_out() -> None:
+    described: Any = SimpleNamespace(
+        features=[SimpleNamespace(name="since", type="date"), SimpleNamespace(name="plan", type="category")],
+        ignored={"asked": "known too late", "note": "prose", "gone": "not in the table"},
+    )
+    table = pd.DataFrame(
+        {
+            "since": ["2024-02-29", None, "2023-01-31", "?"],
+            "asked": ["2024-03-01T10:00", "2024-03-02 11:00", None, "2024-03-01"],
+            "note": ["2024-01-01", "x", "y", "z"],
+            "plan": ["2020-01-01"] * 4,
+        }
+    )
+    period = "".join(card_parts._period(table, described))
+    assert period == ", since from 2023-01-31 to 2024-02-29, asked from 2024-03-01 to 2024-03-02."
+    period = "".join(card_parts._period(table[["plan", "note"]], described))
+    assert period == ". No column of it holds dates, so it does not say which period its rows are from."
+
+
 def numbers(card: str, name: str) -> list[float]:
     """Return the numbers of the table's row that starts with this name: the value and its interval, last."""
     row = next(line for line in card.splitlines() if line.startswith(f"| `{name}` |"))
@@ -122,6 +179,10 @@ def test_every_number_of_the_card_is_the_models(on_laptop: Laptop) -> None:
     assert f"of 100 customers that it called likely to leave, {precision:.0f} left" in card
     assert f"of 100 customers that left, it had called {recall:.0f} likely to leave" in card
     assert f"Of 100 customers picked blindly, {100 * rows.truth.mean():.0f} left." in card
+    found = rows.sort_values("score", ascending=False).truth
+    for name, size in (("the 100 highest", 100), ("the highest tenth", math.ceil(len(rows) / 10))):
+        assert f"| {name} | {size} | {found[:size].sum():.0f} | " in card
+    assert "No column of it holds dates" in card
 
 
 @pytest.mark.slow
@@ -141,6 +202,10 @@ def test_the_card_has_no_blanks(on_laptop: Laptop) -> None:
     assert "Written: card.md" in on_laptop.run("python -m gitops card --out card.md")
     assert on_laptop.read("card.md") == on_laptop.run("python -m gitops card") + "\n"
     assert not re.search(r"\bNone\b|\bnan\b|TODO|\{\}", on_laptop.read("card.md"))
+    data = yaml.safe_load(on_laptop.read("data/table.csv.dvc"))["outs"][0]["md5"]
+    (on_laptop.path / "docs/erasures").mkdir()
+    on_laptop.write("docs/erasures/one.json", erasure(data).model_dump_json())
+    assert "Rows of this version were erased since, on 2027-05-26." in on_laptop.run("python -m gitops card")
 
 
 @pytest.mark.slow
@@ -164,7 +229,7 @@ def test_hostile_words_stay_words(on_laptop: Laptop) -> None:
     assert not re.search(r"<img|<a |<em|<s>|<!--|@\w", html)
     assert re.findall(r"<(?:details|summary|sub)>", html) == ["<details>", "<summary>", "<sub>"]
     widths = {line.count("|") for line in card.splitlines() if line.startswith("| `roc_auc` |")}
-    assert html.count("<table>") == 4 and len(widths) == 1
+    assert html.count("<table>") == 5 and len(widths) == 1
 
 
 @pytest.mark.slow
@@ -196,5 +261,8 @@ def test_a_number_has_a_card_too(on_laptop: Laptop, tmp_path: Path) -> None:
     rows = pd.read_parquet(on_laptop.path / "build/predictions.parquet")
     half, most = np.quantile((rows.truth - rows.score).abs(), [0.5, 0.9])
     assert f"half of its predictions were within {half:.4g} of the truth and nine of ten within {most:.4g}" in card
+    tenth = math.ceil(len(rows) / 10)
+    mean = rows.sort_values("score", ascending=False, kind="stable").truth[:tenth].mean()
+    assert f"| the highest tenth | {tenth} | {mean:.4g} | " in card
     assert "gates.yaml names no segments" in card and re.search(r"`built` from \d{4}-05-01 to \d{4}-05-01", card)
     assert numbers(card, "mae")[0] == pytest.approx(float((rows.truth - rows.score).abs().mean()), rel=1e-6)

@@ -11,7 +11,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.slow
 KEY, NEXT_KEY = "a key of the CRM", "its next key"
 OVERLAY = "deploy/overlays/production/kustomization.yaml"
 RECORDS = [CUSTOMER | {"customer_id": f"C{i}", "tenure": i, "monthly_charges": 20.0 + i} for i in range(70)]
+ERASED = "C00004"  # of the shipped table
 NO_SCORE = "SERVICE_LOG_WITHOUT_FIELDS=score"
 HISTORY = ("production", "production~1")  # what it runs, and what it ran before
 RUNS = ("Deployment", "ConfigMap")  # the rest is the cluster's: who may call, how many pods
@@ -42,11 +44,14 @@ class Cluster:
         self.world, self.podman, self.ports = world, podman, dict[str, int]()
         self.folder = world.folder / "secret"
         self.folder.mkdir()
-        self.let_in(KEY)
+        self.let_in(crm=KEY)
 
-    def let_in(self, *keys: str) -> None:
-        """Write the Secret with the callers' keys, which the pods have mounted."""
-        (self.folder / "keys").write_text("\n".join(hashlib.sha256(key.encode()).hexdigest() for key in keys))
+    def let_in(self, **keys: str) -> None:
+        """Write the Secret with each caller's key, which the pods have mounted."""
+        for file in self.folder.iterdir():
+            file.unlink()
+        for caller, key in keys.items():
+            (self.folder / caller).write_text(hashlib.sha256(key.encode()).hexdigest())
 
     def sync(self, environment: str) -> None:
         """Let an environment run what its branch holds now; return when it is ready."""
@@ -107,6 +112,7 @@ class Told:
     back: str = ""
     waiting: tuple[str, ...] = ()
     newer_settings: str = ""
+    erased: str = ""
     problems: tuple[str, ...] = ()
 
 
@@ -119,12 +125,16 @@ class Desk:
     def gitops(self, *argv: str) -> str:
         """Run a command of the factory."""
         self.world.git("switch", "--quiet", "--detach", "origin/main")
+        return self.here(*argv)
+
+    def here(self, *argv: str) -> str:
+        """Run a command of the factory on what is checked out."""
         env = self.world.env | {"PYTHONPATH": str(self.world.clone / "src")}
         return run(self.python, "-m", "gitops", *argv, cwd=self.world.clone, env=env)
 
     def expect(self, **places: Told | None) -> None:
         """Assert all that `status` says, and that `verify` finds the same problems and no other."""
-        _, text = self._here(lambda: status.status(as_json=True))
+        _, text = self._read(lambda: status.status(as_json=True))
         rows = json.loads(text)
         assert set(rows) == set(places), "no tag is doubted"
         for place, told in places.items():
@@ -133,9 +143,9 @@ class Desk:
                 assert row["running"] is None
                 continue
             running = row["running"]
-            about = tuple(row["waiting"]), row["waiting_settings"], tuple(row["problems"])
+            about = tuple(row["waiting"]), row["waiting_settings"], row["erased"], tuple(row["problems"])
             assert Told(running["version"], running["settings"], row["rollback"], *about) == told, place
-        code, text = self._here(lambda: verify("", None))
+        code, text = self._read(lambda: verify("", None))
         wrong = {place for place, told in places.items() if told and told.problems}
         assert set(re.findall(r"^✗ env/(\w+):", text, re.MULTILINE)) == wrong and code == bool(wrong)
         assert set(re.findall(r"^✓ env/(\w+):", text, re.MULTILINE)) == {p for p, t in places.items() if t} - wrong
@@ -145,11 +155,11 @@ class Desk:
     def verified(self, version: str, code: int) -> str:
         """Assert how `verify` ends for a version, whose assets somebody downloaded, and return what it said."""
         folder = downloaded(self.world, version)
-        found, text = self._here(lambda: verify(version, folder, image.inspect))
+        found, text = self._read(lambda: verify(version, folder, image.inspect))
         assert found == code, text
         return text
 
-    def _here(self, command: Callable[[], int]) -> tuple[int, str]:
+    def _read(self, command: Callable[[], int]) -> tuple[int, str]:
         """Call a command that only reads, without another interpreter's start; return its code and what it said."""
         said = io.StringIO()
         with contextlib.chdir(self.world.clone), contextlib.redirect_stdout(said), pytest.MonkeyPatch.context() as here:
@@ -229,16 +239,26 @@ def test_a_year_of_operations(factory: World, cluster: Cluster, planted: Path) -
     desk.expect(staging=staging, production=production)
 
     # another key for the CRM: nothing that Git knows of
-    for keys in ((KEY, NEXT_KEY), (NEXT_KEY,)):
-        cluster.let_in(*keys)
-        assert [cluster.predict("production", key) for key in keys] == [first] * len(keys)
+    for keys in ({"crm": KEY, "crm-next": NEXT_KEY}, {"crm-next": NEXT_KEY}):
+        cluster.let_in(**keys)
+        assert [cluster.predict("production", key) for key in keys.values()] == [first] * len(keys)
     with pytest.raises(urllib.error.HTTPError, match="401"):
         cluster.predict("production", KEY)
     desk.expect(staging=staging, production=production)
 
+    # somebody withdraws their consent; what runs was trained with their row
+    factory.git("switch", "--quiet", "--create", "erase", "origin/main")
+    for words in (("store", "pull"), ("erase", "--id", ERASED, "--reason", "consent withdrawn")):
+        desk.here(*words)
+    factory.git("push", "--quiet", "origin", "erase")
+    factory.merge("erase")
+    day = datetime.now(UTC).date().isoformat()
+    staging, production = (replace(told, erased=day) for told in (staging, production))
+    desk.expect(staging=staging, production=production)
+
     # the better model again, with these settings; then somebody edits the branch
     desk.gitops("promote", "production", "1.1.0")
-    production = Told("1.1.0", three.sha, back="1.0.0")
+    production = replace(production, version="1.1.0", back="1.0.0", waiting=())
     desk.expect(staging=staging, production=production)
     images = [json.loads(factory.git("show", f"origin/env/{at}:release.json"))["image"] for at in HISTORY]
     edit_by_hand(factory, *(name.partition("@")[2] for name in images))
@@ -246,32 +266,30 @@ def test_a_year_of_operations(factory: World, cluster: Cluster, planted: Path) -
         f"the manifests run {images[1]}, and release.json says {images[0]}",
         f"the manifests were changed by hand: 2 lines differ from what {three.sha[:9]} renders",
     )
-    desk.expect(staging=staging, production=Told("1.1.0", three.sha, back="1.0.0", problems=problems))
+    desk.expect(staging=staging, production=replace(production, problems=problems))
     desk.gitops("apply", "production", three.sha)
     desk.expect(staging=staging, production=production)
 
     # a release that must not run
     desk.gitops("withdraw", "1.1.0", "--reason", "unlawful data")
-    day = factory.git("for-each-ref", "--format=%(taggerdate:short)", "refs/tags/churn-model@v1.1.0!")
     gone = f"withdrawn on {day} by Dana: unlawful data"
     problem = (f"it runs 1.1.0, which was {gone}",)
-    desk.expect(
-        staging=Told("1.1.0", two.sha, back="1.0.0", problems=problem),
-        production=Told("1.1.0", three.sha, back="1.0.0", problems=problem),
-    )
+    desk.expect(staging=replace(staging, problems=problem), production=replace(production, problems=problem))
     for place in ("production", "staging"):
         desk.gitops("rollback", place)
     with pytest.raises(Failed, match=f"1.1.0 was {gone}. It is not brought anywhere"):
         desk.gitops("promote", "production", "1.1.0")
     cluster.sync("production")
     assert cluster.predict("production", NEXT_KEY) == first and "score" not in cluster.logged("production")
-    desk.expect(staging=Told("1.0.0", one.sha), production=Told("1.0.0", three.sha))
+    desk.expect(staging=Told("1.0.0", one.sha, erased=day), production=Told("1.0.0", three.sha, erased=day))
 
     # the audit
     rows = list(csv.DictReader(io.StringIO(desk.gitops("releases", "--csv"))))
-    assert [(row["version"], row["commit"], row["image"], row["withdrawn"], row["fault"]) for row in rows] == [
-        ("1.0.0", one.sha, images[1], "", ""),
-        ("1.1.0", two.sha, images[0], gone, ""),
+    assert [
+        (row["version"], row["commit"], row["image"], row["withdrawn"], row["erased"], row["fault"]) for row in rows
+    ] == [
+        ("1.0.0", one.sha, images[1], "", day, ""),
+        ("1.1.0", two.sha, images[0], gone, day, ""),
     ]
     assert [row["production"].count("/") for row in rows] == [3, 2] and rows[0]["production"].endswith("/..")
     assert [row["staging"].count("/") for row in rows] == [2, 1] and rows[0]["staging"].endswith("/..")

@@ -20,6 +20,7 @@ from gitops.project import load
 from gitops.shell import CommandError
 from harness import Failed, environment, missing, run
 from people import Person
+from projects import erasure
 
 FILES = {"kustomization.yaml", "manifests.yaml", "release.json"}
 LOCK = "stages:\n  train:\n    outs:\n    - path: build/model.bin\n      md5: '{:032x}'\n"
@@ -411,6 +412,24 @@ def test_a_laptop_without_an_origin_has_environments_too(ann: Team) -> None:
     assert ann.versions("staging") == ["1.0.0", "1.1.0"]
     assert ann.versions("production") == ["1.0.0", "1.1.0", "1.0.0"]
     assert ann.git("status", "--short") == "" and ann.git("branch", "--show-current") == "main"
+
+
+def test_status_says_that_a_model_was_trained_on_rows_that_were_erased_since(ann: Team) -> None:
+    data = "d" * 32
+    lock = f"stages:\n  validate:\n    deps:\n    - path: data/table.csv\n      md5: {data}\n"
+    ann.release("1.1.0", files={"dvc.lock": lock + LOCK.format(110).removeprefix("stages:\n")})
+    live(ann, "1.1.0")
+    assert "erased" not in ann.gitops("status")
+    with contextlib.chdir(ann.path):
+        erasure(data).write()
+    ann.git("add", "--all")
+    ann.git("commit", "--quiet", "-m", "Erase")
+    ann.git("push", "--quiet", "origin", "HEAD:main")
+    ann.git("switch", "--quiet", "--detach", "churn-model@v1.1.0")  # a checkout that has no such record
+    said = ann.gitops("status")
+    assert "production: 1.1.0 was trained on rows that were erased since (2027-05-26)." in said
+    assert json.loads(ann.gitops("status", "--json"))["staging"]["erased"] == "2027-05-26"
+    assert not (ann.path / "docs/erasures").exists()
 
 
 def test_status_shows_what_runs_since_when_and_what_waits(ann: Team) -> None:

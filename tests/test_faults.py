@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 TAG = "refs/tags/churn-model@v1.0.0"
-# Each run dies before one of them. They start from a fresh clone, so these are the kills that leave another state
-# behind: nothing has left the machine yet, however far it was; the registry holds the image; it knows it by the version;
-# origin has the tag; there is an empty draft; a draft that lacks assets; a whole one.
+# Each run dies before one of them. All start from a fresh clone, so these are the kills that leave another state
+# behind: nothing has left the machine, however far it was; the registry holds the image; it knows it by the version;
+# origin has the tag; there is an empty draft; one that lacks assets; a whole one.
 STEPS = [
     "› pushing it",
     "› naming it",

@@ -49,7 +49,7 @@ def test_the_factory_serves_a_model_that_it_has_never_seen(on_laptop: Laptop) ->
     assert "Both models scored the same 1,409 held-out rows" in report and "| `ridge` | `1.0` | `8.0` |" in report
     review = json.loads(on_laptop.read("review/review.json"))
     assert [row["name"] for row in review["facts"]["judgement"]["metrics"]] == ["roc_auc", "log_loss"]
-    assert review["facts"]["model_format"] == "json" and review["conclusion"]["verdict"] != "block"
+    assert review["facts"]["model_format"] == "json" and review["verdict"] != "block"
     on_laptop.run("python -m gitops verdict")
 
     card = on_laptop.run("python -m gitops card")

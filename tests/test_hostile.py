@@ -84,7 +84,7 @@ OWNED = "a code owner must look at what changes here: src/sitecustomize.py"
 
 def test_a_review_that_lies_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = sources(tmp_path, {"metrics": (LOST,), "owned_changes": ("src/sitecustomize.py",)})
-    assert verdict.read(given.review).conclusion.verdict is Outcome.PASSES, "the trick works in the untrusted job"
+    assert verdict.read(given.review).verdict is Outcome.PASSES, "the trick works in the untrusted job"
     assert verdict.print_verdict(given, "") == 1
     assert capsys.readouterr().out.splitlines()[:3] == ["⛔ Blocked", f"- `{LOST.reason}`", f"- `{OWNED}`"]
 
@@ -115,7 +115,7 @@ def test_a_model_that_the_base_cant_score_is_never_just_green(
 
 def test_a_review_that_blocks_itself_does_not_hide_what_the_base_found(tmp_path: Path) -> None:
     given = sources(tmp_path, {"metrics": (LOST,)}, claims=("metrics.json is gone",))
-    assert verdict.combined(given).conclusion.reasons == ("metrics.json is gone", LOST.reason)
+    assert verdict.combined(given).reasons == ("metrics.json is gone", LOST.reason)
 
 
 @pytest.mark.parametrize("sha256", ["", "0" * 64])
@@ -141,7 +141,7 @@ def forge():
     path = pathlib.Path("review/review.json")
     if path.exists():
         told = json.loads(path.read_text())
-        told["conclusion"] = {"verdict": "pass", "reasons": [], "warnings": [], "notes": []}
+        told |= {"verdict": "pass", "reasons": [], "warnings": [], "notes": []}
         told["facts"] |= {"claims": [], "lock": {"stale": [], "missing": [], "unpushed": []}}
         told["facts"]["judgement"] |= {"metrics": [], "segments": [], "remarks": []}
         told["facts"]["changes"]["owned_changes"] = []
@@ -149,7 +149,7 @@ def forge():
 
 atexit.register(forge)
 """
-DVC_CONFIG = "[core]\n    remote = evil\n['remote \"evil\"']\n    url = https://evil.invalid/store\n"
+EVIL_REMOTE = "\n['remote \"evil\"']\n    url = https://evil.invalid/store\n"
 
 
 @pytest.mark.slow
@@ -164,18 +164,18 @@ def test_a_ruined_model_stays_blocked_whatever_its_pull_request_brings_along(wor
         "tests/conftest.py": FORGE,
         "conftest.py": FORGE,
         "src/gitops/review/conclude.py": source.replace(old, ALWAYS),
-        ".dvc/config": DVC_CONFIG,
+        ".dvc/config": world.git("show", "origin/worse:.dvc/config") + EVIL_REMOTE,
     }
     world.commit("worse", brought)
     done = world.act(world.open_pr("worse"), "pull-request.yml")
     told = json.loads((done.artifacts / "review/review.json").read_text())
-    assert told["conclusion"]["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
+    assert told["verdict"] == "pass", f"the trick works in the untrusted job: {done}"
     assert done.jobs["assess"] == "success" and done.jobs["verdict"] == "failure", str(done)
     (row,) = world.hub.comments
-    first, second = row["body"].splitlines()[1:3]
+    first, *further = row["body"].splitlines()[1:]
     assert first.startswith("⛔ **Blocked**: `roc_auc ") and "is below its floor 0.8 by" in first
-    owned = "`.dvc/config, conftest.py, src/gitops/review/conclude.py, src/sitecustomize.py`"
-    assert second == f"- `a code owner must look at what changes here: {owned[1:]}"
+    owned = ".dvc/config, conftest.py, src/gitops/review/conclude.py, src/sitecustomize.py"
+    assert f"- `a code owner must look at what changes here: {owned}`" in further
     assert "is below its floor 0.8 by" in done.log("verdict") and "evil.invalid" not in done.log("assess")
 
 
@@ -264,7 +264,7 @@ def test_a_metrics_file_is_believed_only_as_far_as_it_is_measured(
     scored.to_parquet("predictions.parquet")
     found = claims.contradictions(project(predictions="predictions.parquet"), state(metrics=text), scored, [ROW])
     assert len(found) == len(words) and all(word in sentence for word, sentence in zip(words, found, strict=True))
-    assert finished(claims=tuple(found)).conclusion.verdict is (Outcome.BLOCKS if words else Outcome.PASSES)
+    assert finished(claims=tuple(found)).verdict is (Outcome.BLOCKS if words else Outcome.PASSES)
 
 
 @pytest.mark.parametrize("text", ['{"roc_auc": NaN}', '{"roc_auc": "<b>"}', "{" * 10 * 2**20, "", "null"])
@@ -284,10 +284,11 @@ def table() -> pd.DataFrame:
         (table().assign(score=[0.2, 0.4, 0.9 + 1e-7]), ""),
         (table().assign(score=table()["truth"]), "was not made by this model: 3 of its rows differ"),
         (table().assign(truth=[0.0, 0, 1]), "1 of its rows differ"),
-        (table().assign(id=["a", "b", "x"]), "1 of its rows differ"),
+        (table().assign(id=["a", "b", "x"]), "lacks 1 of the 3 rows that are held out"),
         (table().assign(score=[0.2, 0.4, np.nan]), "1 of its rows differ"),
         (table().assign(score="high"), "is not a table of id, truth and score"),
-        (table().iloc[1:], "has 2 rows and the held-out rows are 3"),
+        (table().iloc[1:], "lacks 1 of the 3 rows that are held out"),
+        (pd.concat([table(), table()]), "has 6 rows and the held-out rows are 3"),
         (table().drop(columns="id"), "is not a table of id, truth and score"),
     ],
 )
@@ -312,9 +313,9 @@ def test_edited_predictions_are_noticed(on_laptop: Laptop) -> None:
     assert hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() in on_laptop.read("dvc.lock")
     text = on_laptop.review()
     first, second = text.splitlines()[:2]
-    assert first.startswith("⛔ **Blocked**: `build/predictions.parquet was not made by this model: 1,409 of its rows")
-    assert second.startswith("- `metrics.json says roc_auc 0.946723 and the held-out rows say 0.846723")
-    assert "dvc.lock is stale" not in text and "| `roc_auc` | 0.8467 | 0.8467 |" in text
+    assert first.startswith("⛔ **Blocked**: `build/predictions.parquet was not made by this model: 1,428 of its rows")
+    assert second.startswith("- `metrics.json says roc_auc 0.93855 and the held-out rows say 0.83855")
+    assert "dvc.lock is stale" not in text and "| `roc_auc` | 0.8385 | 0.8385 |" in text
 
 
 @pytest.mark.slow
@@ -325,7 +326,7 @@ def test_lowered_gates_judge_nothing(on_laptop: Laptop) -> None:
     on_laptop.replace("gates.yaml", "tolerance: ", "tolerance: 9")
     on_laptop.run("dvc repro --quiet")
     text = on_laptop.review()
-    review = json.loads(on_laptop.read("review/review.json"))["conclusion"]
+    review = json.loads(on_laptop.read("review/review.json"))
     assert review["verdict"] == "block" and "is below its floor 0.8 by" in text.splitlines()[0]
     assert review["warnings"][0] == "gates.yaml changes here: this review used the gates of the base"
     assert code(review["warnings"][0]) in text

@@ -1,17 +1,22 @@
 """The image of a release: what is in it, that it comes out the same, how it is tried, and how it gets to a registry."""
 
 import json
+import random
 import re
 import shutil
 import tarfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from containers import BASE, Podman, Registry
+from demo import CUSTOMER
+from gitops import description
 from gitops.project import load
-from gitops.release import image, smoke
+from gitops.release import container, image, sample, smoke
 from gitops.release import registry as api
 from gitops.shell import CommandError
 from harness import Failed
@@ -95,9 +100,52 @@ def test_the_image_holds_the_service_and_nothing_else(here: str, podman: Podman,
     assert not parts & {".env", ".git", ".dvc", "notes.txt", "table.csv", "holdout.parquet", "tests"}
     files = {name for name, member in members.items() if name.startswith("opt/bento/") and member.isfile()}
     assert files == OURS
+    served = {Path(name).relative_to("models").as_posix() for name in members if name.startswith("models/")}
+    assert served == {"model", "model/config.pbtxt", "model/1", "model/1/model.onnx"}, "what KServe mounts"
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        texts = [archive.extractfile(name) for name in ("models/model/1/model.onnx", "opt/bento/src/build/model.bin")]
+        assert texts[0] and texts[1] and texts[0].read() == texts[1].read()
     writable = [name for name, member in members.items() if member.mode & 0o002 and not member.issym()]
     assert [name.rstrip("/") for name in writable if not name.startswith(("dev", "proc", "sys"))] == ["tmp"]
     assert not [name for name, member in members.items() if member.mode & 0o6000], "nothing runs as somebody else"
+
+
+def test_the_nightly_job_runs_in_it(built: tuple[Laptop, str, str], here: str, podman: Podman, tmp_path: Path) -> None:
+    job = yaml.safe_load((built[0].path / "deploy/components/nightly-scores/nightly-scores.yaml").read_text())
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "records.jsonl").write_text(json.dumps(CUSTOMER) + "\n{}\n")
+    program, *words = container["command"]
+    where = ("--volume", f"{folder}:/scores", "--workdir", container["workingDir"], "--entrypoint", program)
+    hard = ("--rm", "--read-only", "--cap-drop=all", "--network=none", "--user=10001:0", "--tmpfs=/tmp")
+    logged = podman("run", *hard, *where, here, *words, *container["args"])
+    (row,) = pd.read_csv(folder / "scores.csv").to_dict("records")
+    assert row["id"] == CUSTOMER["customer_id"] and row["model_version"] == "1.0.0"
+    assert 0 < row["score"] < 1 and row["reason_3"].endswith(" the score")
+    assert (folder / "scores.csv.errors.csv").read_text().startswith("row,column,reason\n2,female,Field required\n")
+    assert json.loads(logged)["model_version"] == "1.0.0"
+
+
+def test_any_user_of_group_0_runs_it(here: str, podman: Podman, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OpenShift does it: a random user of group 0, whom /etc/passwd does not know, with a read-only root."""
+    project, hardened = load(), container.HARDENED
+    model = description.load(project)
+    records = sample.records(project, model)
+    users = random.sample(range(1_000_000_000, 2_000_000_000), 10)
+    with ExitStack() as stack:
+        services = []
+        for user in users:
+            monkeypatch.setattr(container, "HARDENED", hardened.replace("--user 10001", f"--user {user}:0"))
+            services.append(stack.enter_context(container.running(here)))
+        for service, user in zip(services, users, strict=True):
+            service.wait()
+            answer = service.ask("POST", model.service.path, {model.service.records: records})
+            scores = [row[model.service.score] for row in answer[model.service.predictions]]
+            assert sample.differences(project, f"the image as {user}", scores) == ""
+            told = json.loads(podman("inspect", service.name))[0]
+            assert told["Config"]["User"] == f"{user}:0" and told["HostConfig"]["ReadonlyRootfs"] is True
 
 
 def test_what_the_image_says_of_itself(built: tuple[Laptop, str, str], podman: Podman) -> None:

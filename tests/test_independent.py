@@ -61,10 +61,11 @@ def assess(laptop: Laptop) -> dict[str, Any]:
 
 
 def reasons(found: dict[str, Any]) -> list[str]:
-    assert (found["conclusion"]["verdict"] == "block") is bool(found["conclusion"]["reasons"])
-    return list(found["conclusion"]["reasons"])
+    assert (found["verdict"] == "block") is bool(found["reasons"])
+    return list(found["reasons"])
 
 
+TOLD = ("verdict", "reasons", "warnings", "notes")
 FLOOR = "is below its floor 0.8 by"
 
 
@@ -75,7 +76,7 @@ def test_an_honest_model_is_judged_as_its_author_judges_it(hostile: Laptop) -> N
     hostile.review()
     own = json.loads(hostile.read("review/review.json"))
     base = assess(hostile)
-    assert base["facts"]["unjudged"] == "" and base["conclusion"] == own["conclusion"]
+    assert base["facts"]["unjudged"] == "" and [base[key] for key in TOLD] == [own[key] for key in TOLD]
     assert base["facts"]["judgement"] == own["facts"]["judgement"]
     assert base["facts"]["changes"]["params"] == own["facts"]["changes"]["params"] != []
 
@@ -149,8 +150,8 @@ def test_a_file_that_may_run_code_is_not_opened(hostile: Laptop, name: str, cont
     lie(hostile, "train")
     found = assess(hostile)
     assert "may run code when it is opened" in found["facts"]["unjudged"]
-    assert found["conclusion"]["verdict"] == "warn" and found["facts"]["judgement"]["rows"] == 0
-    assert found["conclusion"]["warnings"][0].startswith("a code owner must look: the base can't score this model (")
+    assert found["verdict"] == "warn" and found["facts"]["judgement"]["rows"] == 0
+    assert found["warnings"][0].startswith("a code owner must look: the base can't score this model (")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_what_the_base_would_score_in_another_way_is_said(hostile: Laptop, file:
     start(hostile, "other")
     hostile.write(file, hostile.read(file) + "\n# another\n")
     found = assess(hostile)
-    assert found["facts"]["unjudged"] == why and found["conclusion"]["verdict"] == "warn"
+    assert found["facts"]["unjudged"] == why and found["verdict"] == "warn"
     assert found["facts"]["changes"]["owned_changes"] == [file]
 
 
@@ -188,5 +189,5 @@ def test_the_first_model_is_judged_by_its_floors(prepared: Path, tmp_path: Path)
     laptop = Laptop(prepared, tmp_path)
     assert "dvc.lock" not in laptop.run("git ls-tree --name-only main").split()
     found = assess(laptop)
-    assert found["facts"]["champion"]["state"] == "none" and found["conclusion"]["verdict"] == "pass"
+    assert found["facts"]["champion"]["state"] == "none" and found["verdict"] == "pass"
     assert {row["verdict"] for row in found["facts"]["judgement"]["metrics"]} == {"meets the gate"}

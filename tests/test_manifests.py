@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import kubernetes_validate
 import policy
+import promql
+import published
 import pytest
 import yaml
 from gitops.environments import manifests
@@ -17,13 +20,16 @@ from gitops.environments.branches import ENVIRONMENTS
 from gitops.project import load
 from gitops.shell import CommandError
 from gitops.tags import Release
-from harness import bake, environment, missing, run
+from harness import bake, environment, missing, needs, run
 from policy import Object
 
 IMAGE = f"registry.example.com:5000/acme/churn-model@sha256:{'a' * 64}"
-CLUSTERS = ["1.32.0", "1.37.0"]
-MONITOR = "components: [../../components/service-monitor]"
-CUSTOM = {"ServiceMonitor", "Application", "GitRepository", "Kustomization"}  # no schema of Kubernetes' own
+CLUSTERS = ["1.30.0", "1.37.0"]
+WATCHED = ("service-monitor", "alerts", "dashboard")
+COMPONENTS = (*WATCHED, "ingress", "gateway", "openshift", "kserve")
+OPTIONS = [(), *((name,) for name in COMPONENTS), COMPONENTS[:-1]]
+# no schema of Kubernetes' own
+CUSTOM = {kind for _, kind in published.MODULES} | {"Route", "InferenceService"}
 
 pytestmark = pytest.mark.parametrize("place", ENVIRONMENTS)
 
@@ -49,22 +55,24 @@ def generated(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 @pytest.fixture(scope="module")
 def rendered(generated: Callable[[str], Path]) -> Rendered:
-    """Render a project's manifests: `rendered(place, engine, monitor)`."""
+    """Render a project's manifests: `rendered(place, engine, components)`."""
     try:
         manifests._builder()
     except CommandError:
         missing("kustomize or kubectl")
 
     @functools.cache
-    def render(place: str, engine: str = "none", monitor: bool = False) -> dict[str, str]:
+    def render(place: str, engine: str = "none", components: tuple[str, ...] = ()) -> dict[str, str]:
         project = generated(engine)
         env, overlay = environment(project.parent / "home"), project / f"deploy/overlays/{place}/kustomization.yaml"
         run("git", "checkout", "--quiet", "main", "--", ".", cwd=project, env=env)
         run("git", "switch", "--quiet", "--detach", "main", cwd=project, env=env)
-        assert f"# {MONITOR}" in overlay.read_text()
-        if monitor:
-            overlay.write_text(overlay.read_text().replace(f"# {MONITOR}", MONITOR))
-            run("git", "commit", "--quiet", "--all", "-m", "Monitor", cwd=project, env=env)
+        for name in components:  # as a team does: the # is taken off its line
+            line = f"- ../../components/{name}\n"
+            assert f"  # {line}" in overlay.read_text()
+            overlay.write_text(overlay.read_text().replace(f"  # {line}", f"  {line}"))
+        if components:
+            run("git", "commit", "--quiet", "--all", "-m", "Settings", cwd=project, env=env)
         overlay.write_text("not: what was released\n")
         commit = run("git", "rev-parse", "HEAD", cwd=project, env=env)
         date, tag = "2026-11-20T12:00:00+00:00", "churn-model@v1.2.0"
@@ -86,25 +94,131 @@ def valid(entry: Object) -> None:
         kubernetes_validate.validate(entry, version, strict=True)
 
 
-@pytest.mark.parametrize("monitor", [False, True], ids=["plain", "service-monitor"])
-@pytest.mark.parametrize("engine", ["none", "argocd", "flux"])
-def test_every_option_is_valid_and_keeps_the_policy(
-    rendered: Rendered, generated: Callable[[str], Path], place: str, engine: str, monitor: bool
+@pytest.mark.parametrize("components", OPTIONS, ids=lambda names: "-".join(names) or "plain")
+def test_every_component_is_valid_and_keeps_the_policy(
+    rendered: Rendered, place: str, components: tuple[str, ...]
 ) -> None:
-    made = objects(rendered(place, engine, monitor))
-    assert policy.violations(made) == []
-    assert policy.container(made)["image"] == IMAGE
-    assert len(made) == len(policy.KINDS) + monitor
-    engine_files = list((generated(engine) / "deploy").glob("*.yaml"))
-    assert [path.stem for path in engine_files] == ([] if engine == "none" else [engine])
-    rest = [entry for path in engine_files for entry in yaml.safe_load_all(path.read_text())]
-    for entry in [*made, *rest]:
+    files = rendered(place, "none", components)
+    made = objects(files)
+    assert manifests.images(files["manifests.yaml"]) == [IMAGE]
+    if "kserve" in components:
+        rules = policy.KSERVE
+    else:
+        rules = policy.OPENSHIFT if "openshift" in components else policy.RULES
+        assert len(made) == len(policy.KINDS) + len(components)
+    assert policy.violations(made, rules) == []
+    for entry in made:
         if entry["kind"] not in CUSTOM:
             valid(entry)
 
 
+@pytest.mark.parametrize("engine", ["argocd", "flux"])
+def test_an_engine_changes_no_manifest(
+    rendered: Rendered, generated: Callable[[str], Path], place: str, engine: str
+) -> None:
+    assert rendered(place, engine)["manifests.yaml"] == rendered(place)["manifests.yaml"]
+    assert [path.stem for path in (generated(engine) / "deploy").glob("*.yaml")] == [engine]
+    for entry in yaml.safe_load_all((generated(engine) / f"deploy/{engine}.yaml").read_text()):
+        if entry["kind"] not in CUSTOM:
+            valid(entry)
+
+
+def test_custom_resources_fit_their_published_types(
+    rendered: Rendered, generated: Callable[[str], Path], tmp_path: Path, place: str
+) -> None:
+    made = objects(rendered(place, "none", COMPONENTS[:-1]))
+    for engine in ("argocd", "flux"):
+        made += yaml.safe_load_all((generated(engine) / f"deploy/{engine}.yaml").read_text())
+    custom = [entry for entry in made if entry["kind"] in CUSTOM]
+    assert {entry["kind"] for entry in custom} == CUSTOM - {"InferenceService"}, "which test_kserve.py checks"
+    assert published.faults(custom, tmp_path) == []
+    broken = [change(custom, path, 1) for path in ("HTTPRoute/spec/hostname", "Route/spec/hosts")]
+    assert all(len(published.faults(entries, tmp_path)) == 1 for entries in broken)
+
+
+def test_a_route_of_each_kind_leads_to_the_service_and_is_let_in(rendered: Rendered, place: str) -> None:
+    made = objects(rendered(place, "none", ("ingress", "gateway", "openshift")))
+    service = policy.only(made, "Service")
+    (port,), name = service["spec"]["ports"], service["metadata"]["name"]
+    host = {"production": "churn-model.example.com", "staging": "churn-model-staging.example.com"}[place]
+    ingress, http = policy.only(made, "Ingress")["spec"], policy.only(made, "HTTPRoute")["spec"]
+    (rule,), (tls,) = ingress["rules"], ingress["tls"]
+    (path,) = rule["http"]["paths"]
+    assert (rule["host"], tls["hosts"], path["path"]) == (host, [host], "/predict")
+    assert path["backend"]["service"] == {"name": name, "port": {"name": port["name"]}}
+    assert http["hostnames"] == [host] and http["rules"][0]["backendRefs"] == [{"name": name, "port": port["port"]}]
+    route = policy.only(made, "Route")["spec"]
+    assert (route["to"]["name"], route["port"]["targetPort"]) == (name, port["name"])
+    assert route["tls"] == {"termination": "edge", "insecureEdgeTerminationPolicy": "Redirect"}
+    let_in = [
+        one["namespaceSelector"]["matchLabels"]
+        for rule in policy.only(made, "NetworkPolicy")["spec"]["ingress"]
+        for one in rule["from"]
+        if "namespaceSelector" in one
+    ]
+    for names in ({"kubernetes.io/metadata.name": "ingress"}, {"kubernetes.io/metadata.name": "gateway"}):
+        assert names in let_in
+    assert {"policy-group.network.openshift.io/ingress": ""} in let_in
+
+
+def test_an_alert_goes_off_when_it_should_and_not_before(rendered: Rendered, tmp_path: Path, place: str) -> None:
+    """By Prometheus' own program, on made-up series; `a` is well all the time."""
+    needs("promtool")
+    rule = policy.only(objects(rendered(place, "none", WATCHED)), "PrometheusRule")
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule["spec"]))
+    (group,) = rule["spec"]["groups"]
+    notes = {one["alert"]: (one["labels"], one["annotations"]) for one in group["rules"]}
+    well, fails, all_of = 'job="churn-model", namespace="a"', 'job="churn-model", namespace="b"', "0+60x90"
+    series = {
+        f"up{{{well}}}": "1x90",
+        f"up{{{fails}}}": "1x30 0x30 _x30",  # answers, then does not, then has no pod
+        f'model_requests_total{{{well}, path="/predict", status="200"}}': all_of,
+        f'model_requests_total{{{fails}, path="/predict", status="200"}}': all_of,
+        f'model_requests_total{{{fails}, path="/predict", status="500"}}': "0x30 0+1x60",  # of 60 a minute
+        f'model_request_seconds_bucket{{{well}, path="/predict", le="1"}}': all_of,
+        f'model_request_seconds_bucket{{{well}, path="/predict", le="+Inf"}}': all_of,
+        f'model_request_seconds_bucket{{{fails}, path="/predict", le="1"}}': "0+60x30 1800+58x60",
+        f'model_request_seconds_bucket{{{fails}, path="/predict", le="2.5"}}': all_of,
+        f'model_request_seconds_bucket{{{fails}, path="/predict", le="+Inf"}}': all_of,
+        f'model_rejected_total{{{well}, reason="body"}}': "0+6x90",
+        f'model_rejected_total{{{fails}, reason="unauthorized"}}': "0x30 0+40x60",
+    }
+
+    def check(minute: int, alert: str, off: bool) -> dict[str, Any]:
+        labels, annotations = notes[alert]
+        expected = {"exp_labels": labels | {"namespace": "b"}, "exp_annotations": annotations}
+        return {"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": [expected] if off else []}
+
+    checks = [check(30, alert, False) for alert in notes] + [check(60, alert, True) for alert in notes]
+    checks.append(check(80, "ModelDown", True))
+    test = {
+        "rule_files": ["rules.yml"],
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "alert_rule_test": checks,
+            }
+        ],
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
+    for words in (["check", "rules", "rules.yml"], ["test", "rules", "test.yml"]):
+        run("promtool", *words, cwd=tmp_path, env=environment(tmp_path / "home"))
+
+
+def test_the_dashboard_is_one_file_of_json_that_grafana_finds(rendered: Rendered, place: str) -> None:
+    made = objects(rendered(place, "none", WATCHED))
+    (held,) = [entry for entry in made if "grafana_dashboard" in entry["metadata"]["labels"]]
+    (text,) = held["data"].values()
+    dashboard = json.loads(text)
+    assert dashboard["uid"] == "churn-model" and len({panel["id"] for panel in dashboard["panels"]}) == 7
+    expressions = promql.dashboard_expressions(dashboard)
+    asked = [labels for expression in expressions for _, labels in promql.selectors(expression)]
+    assert all({"job", "namespace"} <= labels for labels in asked), "another model's series are none of it"
+
+
 def test_the_parts_find_each_other(rendered: Rendered, place: str) -> None:
-    made = objects(rendered(place, "none", True))
+    made = objects(rendered(place, "none", ("service-monitor",)))
     deployment, service, monitor = (policy.only(made, kind) for kind in ("Deployment", "Service", "ServiceMonitor"))
     labels, selector = deployment["spec"]["template"]["metadata"]["labels"], {"app.kubernetes.io/name": "churn-model"}
     selectors = [
@@ -197,6 +311,11 @@ BROKEN: list[tuple[str, str, Any]] = [
     ("requests and limits", "Deployment/spec/template/spec/containers/0/resources/requests", None),
     ("probes", "Deployment/spec/template/spec/containers/0/livenessProbe/httpGet/port", "http"),
     ("probes", "Deployment/spec/template/spec/containers/0/startupProbe", None),
+    ("requests and limits", "Deployment/spec/template/spec/containers/0/resources/limits/ephemeral-storage", None),
+    ("nothing of the node", "Deployment/spec/template/spec/hostNetwork", True),
+    ("nothing of the node", "Deployment/spec/template/spec/volumes/2", {"name": "x", "hostPath": {"path": "/"}}),
+    ("nothing of the node", "Deployment/spec/template/spec/containers/0/ports/0/hostPort", 3000),
+    ("a registry's password", "Deployment/spec/template/spec/imagePullSecrets", None),
     ("writable /tmp with a limit", "Deployment/spec/template/spec/volumes/0/emptyDir/sizeLimit", None),
     ("keys from a Secret", "Deployment/spec/template/spec/volumes/1/secret/optional", False),
     ("labels", "Deployment/spec/template/metadata/labels/app.kubernetes.io~version", None),
@@ -205,6 +324,26 @@ BROKEN: list[tuple[str, str, Any]] = [
     ("network closed", "NetworkPolicy/spec/ingress/0/from", []),
     ("autoscaler sets the replicas", "Deployment/spec/replicas", 2),
     ("complete", "PodDisruptionBudget", None),
+]
+
+
+SECURITY = "Deployment/spec/template/spec/securityContext"
+BROKEN_OPENSHIFT = [
+    *(("not root", f"{SECURITY}/{name}", 10001) for name in ("runAsUser", "runAsGroup", "fsGroup")),
+    ("not root", "Deployment/spec/template/spec/containers/0/securityContext/runAsUser", 10001),
+    ("not root", f"{SECURITY}/runAsNonRoot", False),
+]
+PREDICTOR = "InferenceService/spec/predictor"
+BROKEN_KSERVE: list[tuple[str, str, Any]] = [
+    ("complete", "NetworkPolicy/kind", "Service"),
+    ("image by digest", f"{PREDICTOR}/model/storageUri", "oci+native://registry.example.com/churn-model:latest"),
+    ("restricted", f"{PREDICTOR}/model/securityContext/capabilities", None),
+    ("any user", f"{PREDICTOR}/securityContext/runAsUser", 1000),
+    ("no service account token", f"{PREDICTOR}/automountServiceAccountToken", None),
+    ("requests and limits", f"{PREDICTOR}/model/resources/limits", None),
+    ("network closed", "NetworkPolicy/spec/ingress/0/ports/0/port", 3000),
+    ("network closed", "NetworkPolicy/spec/podSelector/matchLabels", {"app.kubernetes.io/name": "churn-model"}),
+    ("labels", "InferenceService/metadata/labels/app.kubernetes.io~version", None),
 ]
 
 
@@ -219,6 +358,8 @@ def change(made: list[Object], path: str, value: Any) -> list[Object]:
             spot = spot[int(key)] if isinstance(spot, list) else spot[key]
         if value is None:
             del spot[last]
+        elif isinstance(spot, list):
+            spot.append(value)
         else:
             spot[last] = value
     return changed
@@ -229,6 +370,12 @@ def test_each_rule_of_the_policy_is_broken_by_what_it_forbids(rendered: Rendered
     assert {name for name, _, _ in BROKEN} == set(policy.RULES)
     for name, path, value in BROKEN:
         assert policy.violations(change(made, path, value)) == [name], path
+    of_kserve, of_openshift = (objects(rendered(place, "none", (one,))) for one in ("kserve", "openshift"))
+    for name, path, value in BROKEN_OPENSHIFT:
+        assert policy.violations(change(of_openshift, path, value), policy.OPENSHIFT) == [name], path
+    assert {name for name, _, _ in BROKEN_KSERVE} == set(policy.KSERVE)
+    for name, path, value in BROKEN_KSERVE:
+        assert name in policy.violations(change(of_kserve, path, value), policy.KSERVE), path
 
 
 @pytest.mark.parametrize(

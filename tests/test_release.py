@@ -20,7 +20,9 @@ INSIDE = {
     "src/schema.yaml",
     "src/serving/__init__.py",
     "src/serving/api/__init__.py",
+    "src/serving/api/answers.py",
     "src/serving/api/auth.py",
+    "src/serving/api/connection.py",
     "src/serving/api/contract.py",
     "src/serving/api/observe.py",
     "src/serving/api/predict.py",
@@ -30,6 +32,8 @@ INSIDE = {
     "src/serving/model_file/__init__.py",
     "src/serving/model_file/opening.py",
     "src/serving/model_file/skops_model.py",
+    "src/serving/batch/__init__.py",
+    "src/serving/batch/json_lines.py",
     "src/serving/probe.py",
     "src/serving/rows/__init__.py",
     "src/serving/rows/errors.py",
@@ -181,7 +185,8 @@ def test_papers_that_can_t_be_written_leave_no_tag(
     origin = on_laptop.path.with_name("origin")
     on_laptop.run(f"git clone --quiet --bare . {origin}", f"git remote add origin {origin}")
     bend(on_laptop)
-    on_laptop.run("git commit --quiet --all -m Bend", "python -m gitops store push", "git push --quiet origin case:main")
+    on_laptop.run("git commit --quiet --all -m Bend", "python -m gitops store push")
+    on_laptop.run("git push --quiet origin case:main")
     with pytest.raises(Failed, match=f"error: .*{sentence}"):
         on_laptop.run(RELEASE)
     assert on_laptop.run("git tag") == "" and on_laptop.run("git ls-remote --tags origin") == ""

@@ -12,9 +12,8 @@ import pytest
 from gitops import gates
 from gitops.document import Axis, Chart, Series
 from gitops.review import budgets, codec, report, tables, verdict
-from gitops.review.conclude import conclude
+from gitops.review.conclude import conclude, review_of
 from gitops.review.record import (
-    FORMAT,
     BudgetRow,
     Champion,
     Change,
@@ -105,7 +104,7 @@ def review(**parts: Any) -> Review:
     changes, judgement = ({key: parts.pop(key) for key in _names(part) & set(parts)} for part in (CHANGES, JUDGEMENT))
     facts = replace(FACTS, changes=replace(CHANGES, **changes), judgement=replace(JUDGEMENT, **judgement))
     facts = replace(facts, **parts)
-    return Review(FORMAT, conclude(facts), facts)
+    return review_of(facts)
 
 
 def _names(part: Changes | Judgement) -> set[str]:
@@ -150,7 +149,7 @@ def test_a_fork_is_told_that_a_maintainer_does_it() -> None:
 
 def test_what_is_not_pushed_yet_is_a_note_with_its_command() -> None:
     found = review(lock=LockState(unpushed=("build/model.bin", "data/table.csv")))
-    assert found.conclusion == review().conclusion, "nothing is blocked, nor warned of"
+    assert conclude(found.facts) == conclude(review().facts), "nothing is blocked, nor warned of"
     text = report.render(found)
     assert text.startswith("✅ **Ready to merge**: better in `roc_auc`, worse in nothing\n")
     words = "Before the pull request `uv run gitops store push`: the data remote lacks"
@@ -178,14 +177,14 @@ POLICY: dict[Verdict, tuple[Outcome, Outcome]] = {  # what it makes of a review:
 
 @pytest.mark.parametrize("given", Verdict)
 def test_each_verdict_blocks_warns_or_passes(given: Verdict) -> None:
-    as_metric = review(metrics=(replace(GOOD, verdict=given, reason="why"),)).conclusion
-    as_segment = review(segments=(replace(SEGMENT, verdict=given, reason="why"),)).conclusion
+    as_metric = review(metrics=(replace(GOOD, verdict=given, reason="why"),))
+    as_segment = review(segments=(replace(SEGMENT, verdict=given, reason="why"),))
     assert (as_metric.verdict, as_segment.verdict) == POLICY[given]
     assert given.blocks == (as_metric.verdict is Outcome.BLOCKS)
     for found in (as_metric, as_segment):
         assert found.reasons == (("why",) if found.verdict is Outcome.BLOCKS else ())
         assert found.warnings == (("why",) if found.verdict is Outcome.WARNS else ())
-    budget = review(budgets=(replace(BUDGET, verdict=given),)).conclusion
+    budget = review(budgets=(replace(BUDGET, verdict=given),))
     assert budget.verdict is (Outcome.BLOCKS if given.blocks else Outcome.PASSES)
 
 
@@ -204,7 +203,7 @@ def test_each_verdict_blocks_warns_or_passes(given: Verdict) -> None:
     ],
 )
 def test_what_else_blocks_or_warns(parts: dict[str, Any], outcome: Outcome) -> None:
-    assert review(**parts).conclusion.verdict is outcome
+    assert review(**parts).verdict is outcome
 
 
 def test_segments_that_can_not_tell_are_one_line_and_no_warning() -> None:
@@ -212,7 +211,7 @@ def test_segments_that_can_not_tell_are_one_line_and_no_warning() -> None:
     sure = replace(SEGMENT, name="plan = c", verdict=Verdict.NO_WORSE)
     no_value = replace(SEGMENT, name="plan = d", interval=None, difference=None)
     found = review(segments=(SEGMENT, small, sure, no_value))
-    (note,) = found.conclusion.notes
+    (note,) = found.notes
     assert note == (
         "these rows can't tell for 3 of 4 segments whether they lose more than 0.03: "
         "at worst a loss shows from 0.1680 on, in plan = a"
@@ -221,8 +220,8 @@ def test_segments_that_can_not_tell_are_one_line_and_no_warning() -> None:
     assert text.splitlines()[:2] == ["✅ **Ready to merge**: better in `roc_auc`, worse in nothing", f"- `{note}`"]
     row = "| `plan = a` | 364 | 0.7300 | 0.6930 | -0.0370 (-0.1620 … +0.0740) | 0.1680 | ⚠️ can't tell |"
     assert row in text.splitlines()
-    assert review(segments=(no_value,)).conclusion.notes[0].endswith(": the metric has no value there")
-    assert review(segments=(sure,)).conclusion.notes == ()
+    assert review(segments=(no_value,)).notes[0].endswith(": the metric has no value there")
+    assert review(segments=(sure,)).notes == ()
 
 
 HOSTILE_CHANGE = (Change(HOSTILE, HOSTILE, HOSTILE),)
@@ -347,7 +346,7 @@ def test_a_review_is_written_and_read_whole(tmp_path: Path, given: Review) -> No
     path = tmp_path / "review.json"
     path.write_text(codec.dumps(given))
     assert verdict.read(path) == given
-    assert json.loads(path.read_text())["conclusion"]["verdict"] == given.conclusion.verdict.value
+    assert json.loads(path.read_text())["verdict"] == given.verdict.value
 
 
 def test_a_long_text_is_cut_when_it_is_written_and_can_be_read(tmp_path: Path) -> None:
@@ -384,16 +383,16 @@ REFUSED = {
     "not UTF-8": ("\udcff", "can't decode byte"),
     "deep": ("[" * 100_000, "it is not JSON"),
     "empty": ("", "it is not JSON"),
-    "another form": ('{"format": 99}', "the file has no 'conclusion'"),
+    "another form": ('{"format": 99}', "the file has no 'verdict'"),
     "another format": (edited("format", value=1), "it has the format 1"),
     "true as number": (edited("format", value=True), "the file.format is not a number"),
     "unknown verdict": (
-        edited("conclusion", "verdict", value="fine"),
-        "conclusion.verdict is none of pass, warn, block",
+        edited("verdict", value="fine"),
+        "the file.verdict is none of pass, warn, block",
     ),
-    "unhashable verdict": (edited("conclusion", "verdict", value=["pass"]), "conclusion.verdict is none of pass, "),
-    "reasons as text": (edited("conclusion", "reasons", value="none"), "conclusion.reasons is not a list"),
-    "a reason as number": (edited("conclusion", "reasons", value=[3]), "conclusion.reasons[0] is not a text"),
+    "unhashable verdict": (edited("verdict", value=["pass"]), "the file.verdict is none of pass, "),
+    "reasons as text": (edited("reasons", value="none"), "the file.reasons is not a list"),
+    "a reason as number": (edited("reasons", value=[3]), "the file.reasons[0] is not a text"),
     "unknown row verdict": (
         edited(*METRIC, "verdict", value="great"),
         "metrics[0].verdict is none of better, no worse",
@@ -455,7 +454,7 @@ def test_a_broken_budget_blocks_in_sight_and_a_kept_one_is_folded() -> None:
     text = report.render(review(budgets=kept))
     assert "<details><summary>Size and speed</summary>" in text and "| `model file (MB)` | 1 | 1.2 | 1.5 | ✅" in text
     broken = review(budgets=budgets.check_budgets(limits, {"model_mb": 2.0}, {}))
-    assert broken.conclusion.verdict is Outcome.BLOCKS
+    assert broken.verdict is Outcome.BLOCKS
     text = report.render(broken)
     assert "⛔ **Blocked**: `model file (MB) 2 is over the budget of 1.5`" in text and "Size and speed" not in text
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import promql
 import pytest
+import yaml
 from harness import Failed, missing, needs, run
 from laptop import Laptop
 from serving import Service, proxied, schemathesis, served
@@ -108,6 +110,23 @@ def test_what_operations_see_of_a_request(live: Live) -> None:
         "label": answer["predictions"][0]["label"],
     }
     assert not re.search("Jane|A-1|Traceback", log)
+
+
+def test_alerts_and_dashboard_read_metrics_that_the_service_has(live: Live) -> None:
+    live.ask("/predict", request(live))
+    live.ask("/predict", {"records": []})
+    shown = re.findall(r"(?m)^(\w+)(?:\{(.*)\})? \S+$", live.ask("/metrics")[1])
+    labels = {name: set(re.findall(r'(\w+)="', found)) for name, found in shown}
+    labels["up"] = set()  # Prometheus' own, for each pod
+    parts = live.laptop.path / "deploy/components"
+    asked = promql.rule_expressions(yaml.safe_load((parts / "alerts/prometheus-rule.yaml").read_text()))
+    asked += promql.dashboard_expressions(json.loads((parts / "dashboard/dashboard.json").read_text()))
+    read = [selector for expression in asked for selector in promql.selectors(expression)]
+    assert {name for name, _ in read} <= set(labels)
+    added = {"job", "namespace"}  # by Prometheus, to whatever it reads
+    assert not [(name, found) for name, found in read if not found <= labels[name] | added]
+    own = {re.sub("_(bucket|count|sum|total)$", "", name) for name in labels if name.startswith("model_")}
+    assert own <= {re.sub("_(bucket|count|sum|total)$", "", name) for name, _ in read}, "one that nobody looks at"
 
 
 def test_the_service_shows_the_committed_contract(live: Live) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,6 +102,56 @@ def test_a_mounted_key_is_rotated_and_revoked_without_a_restart(
     assert status(guard, key=new) == 200
     mounted.unlink()
     assert status(guard, key=new) == 401
+
+
+def mount(folder: Path, generation: int, entries: dict[str, str]) -> None:
+    """Bring a Secret's entries into a folder as Kubernetes does: links by way of one link, which is replaced."""
+    state = folder / f"..{generation}"
+    state.mkdir(parents=True)
+    for name, text in entries.items():
+        (state / name).write_text(text)
+    (folder / "..new").symlink_to(state.name)
+    (folder / "..new").rename(folder / "..data")
+    for path in folder.iterdir():
+        if path.name not in entries and not path.name.startswith(".."):
+            path.unlink()
+    for name in entries:
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+
+
+def test_a_mounted_secret_has_an_entry_for_each_caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mounted = tmp_path / "etc/model"
+    monkeypatch.setenv("SERVICE_KEYS_FILE", str(mounted))
+    guard = auth.Guard(app)
+    (crm, of_crm), (shop, of_shop), (new, of_new) = (auth.new_key() for _ in range(3))
+
+    def opened() -> list[int]:
+        return [status(guard, key=key) for key in (crm, shop, new)]
+
+    mounted.mkdir(parents=True)
+    assert opened() == [401, 401, 401], "a Secret without entries"
+    steps = [
+        ({"crm": of_crm}, [200, 401, 401]),
+        ({"crm": of_crm, "web-shop": f"{of_shop}\n"}, [200, 200, 401]),
+        ({"crm": of_new, "web-shop": of_shop}, [401, 200, 200]),
+        ({"web-shop": of_shop}, [401, 200, 401]),
+        ({"web-shop": "no digest"}, [401, 401, 401]),
+    ]
+    for generation, (entries, expected) in enumerate(steps):
+        mount(mounted, generation, entries)
+        assert opened() == expected, entries
+    shutil.rmtree(mounted)
+    for entries, expected in steps:  # in a plain folder, edited in place
+        shutil.rmtree(mounted, ignore_errors=True)
+        mounted.mkdir()
+        for name, text in entries.items():
+            (mounted / name).write_text(text)
+        assert opened() == expected, entries
+    (mounted / "crm").write_text(of_crm)
+    assert opened() == [200, 401, 401]
+    (mounted / "crm").write_text(of_new)
+    assert opened() == [401, 401, 200]
 
 
 def test_a_key_given_for_a_digest_opens_nothing_and_is_not_logged(

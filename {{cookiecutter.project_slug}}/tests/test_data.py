@@ -1,6 +1,7 @@
 """What doesn't fit schema.yaml is refused in one sentence, and the split is the same for everyone."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from conftest import ROWS, made_up
 from model import data
 from serving.rows.errors import ModelError
 from serving.rows.schema import TOO_LARGE, Column, Schema, Target, load_schema
+from serving.rows.split import held_out, row_keys
 from serving.rows.table import read_csv, typed
 
 SCHEMA = Schema(
@@ -115,17 +117,60 @@ def test_the_split_is_complete_and_the_same_every_time(project: Path) -> None:
     pd.testing.assert_frame_equal(pd.concat(first).sort_index(), pd.read_parquet(data.TABLE))
 
 
-def test_the_split_keeps_the_share_of_positives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_rows_never_move_a_row() -> None:
+    ids = [f"customer {i}" for i in range(5000)]
+    held = dict(zip(ids, held_out(ids, 20, 0.2).tolist(), strict=True))
+    kept = ids[::-3]  # many are deleted, the others come in another order
+    assert held_out(kept, 20, 0.2).tolist() == [held[one] for one in kept]
+    more = held_out(ids, 20, 0.3)  # a larger share takes none back
+    assert [one for one, aside in zip(ids, more, strict=True) if held[one] and not aside] == []
+
+
+def test_the_share_the_seed_and_the_id_decide() -> None:
+    ids = [str(i) for i in range(20000)]
+    one, other = (held_out(ids, seed, 0.2) for seed in (20, 21))
+    for aside in (one, other):
+        assert aside.mean() == pytest.approx(0.2, abs=0.012)  # four standard deviations
+    assert (one & other).mean() == pytest.approx(0.04, abs=0.006)  # one seed's rows say nothing of the other's
+    assert held_out(["a", "Zoë", "a"], 3, 0.5).tolist() == [True, False, True]  # the same for everyone, for ever
+    assert held_out([], 20, 0.2).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("seed", "share"), [(1, 2.5), (1, 0.0), (1, 1), (1, "0.2"), ("a", 0.2), (True, 0.2), (1.5, 0.2)]
+)
+def test_a_share_or_seed_that_is_none_is_refused(seed: Any, share: Any) -> None:
+    with pytest.raises(ModelError, match=r"of params\.yaml is .*: it is "):
+        held_out(["a"], seed, share)
+
+
+def test_a_row_without_an_id_is_known_by_its_cells() -> None:
+    schema = SCHEMA.model_copy(update={"id": None})
+    texts = made_up(schema, 40)
+    texts = pd.concat([texts, texts[:10], texts[:5]], ignore_index=True)
+    frame = typed(schema, texts)
+    keys = row_keys(schema, frame)
+    assert len(set(keys)) == len(frame)  # equal rows count, so that each counts once in the share
+    shuffled = frame.sample(frac=1, random_state=1)[frame.columns[::-1]]
+    assert sorted(row_keys(schema, shuffled)) == sorted(keys)
+    assert set(keys) - set(row_keys(schema, frame.drop(index=7))) == {keys[47]}  # the last of the equal ones
+    one = pd.DataFrame({"b": ["x'", None], "a": pd.array([1, None], "Int64"), "c": [1.5, float("nan")]})
+    assert row_keys(schema, one) == ['(1, "x\'", 1.5) 1', "(None, None, None) 1"]
+    assert row_keys(SCHEMA, frame.assign(key="k")) == ["k"] * len(frame)
+
+
+SIMPLE = "target: {name: y, task: binary, positive: p, negative: n}\ncolumns: {x: {type: integer}}\n"
+
+
+@pytest.mark.parametrize(("positives", "rows"), [(0, 100), (1, 100), (2, 3)])
+def test_a_side_without_both_classes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, positives: int, rows: int
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("build").mkdir()
-    Path("schema.yaml").write_text(
-        "target: {name: y, task: binary, positive: p, negative: n}\ncolumns: {x: {type: integer}}\n"
-    )
-    Path("params.yaml").write_text("seed: 1\nsplit: {holdout: 0.25}\n")
-    rows = pd.DataFrame({"y": ["p"] * 20 + ["n"] * 80, "x": range(100)})
-    typed(load_schema(), rows.astype("str")).to_parquet(data.TABLE)
-    data.split()
-    assert (pd.read_parquet(data.HOLDOUT)["y"] == "p").sum() == 5
-    Path("params.yaml").write_text("seed: 1\nsplit: {holdout: 2.5}\n")
-    with pytest.raises(ModelError, match=r"split\.holdout"):
+    Path("schema.yaml").write_text(SIMPLE)
+    Path("params.yaml").write_text("seed: 1\nsplit: {holdout: 0.2}\n")
+    labels = ["p"] * positives + ["n"] * (rows - positives)
+    typed(load_schema(), pd.DataFrame({"y": labels, "x": range(rows)}, dtype="str")).to_parquet(data.TABLE)
+    with pytest.raises(ModelError, match=rf"of {rows} rows \d+ are .* add rows, or change `split\.holdout` or `seed`"):
         data.split()

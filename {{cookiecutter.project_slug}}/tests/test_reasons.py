@@ -82,7 +82,7 @@ def test_the_words(task: str, outcome: str) -> None:
         return 0.4 + 0.01 * sum((matrix != usual[name]).sum(axis=1) for name, matrix in matrices.items())
 
     model: Any = SimpleNamespace(score=count)
-    found = next(reasons.Explainer(model, schema, TYPICAL).explain([own], 9))
+    found = next(reasons.Explainer(model, schema, TYPICAL).explain(from_records(schema, [own]), 9))
     assert sorted(reason["text"] for reason in found) == [
         f"age is 30, typical is 40: {outcome}",
         f"debt is missing, typical is 1,250.5: {outcome}",

@@ -106,6 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--from", type=Path, dest="folder", help="the release's files (default: GitHub's, or dist/)")
     add.set_defaults(run=_verify)
 
+    add = commands.add_parser("fetch-release", help="bring a release here: its commit, and its model file")
+    add.add_argument("release", help="a version such as 1.2.0, or the environment that runs it")
+    add.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for its files")
+    add.add_argument(
+        "--from", type=Path, dest="folder", help="take the model from this folder with the release's files"
+    )
+    add.set_defaults(run=_fetch_release)
+
     for name, what, default in (
         ("promote", "let an environment run a release", "staging: HEAD's last one; production: what staging runs"),
         ("rollback", "let an environment run again what it ran before", "the one before this one"),
@@ -130,6 +138,13 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--reason", required=True, metavar="TEXT", help="why, for everybody who wants to run it")
     add.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
     add.set_defaults(run=_withdraw)
+
+    add = commands.add_parser("erase", help="take rows out of the data, and purge all that was made of them")
+    what = "the id of a row, repeatable (default: finish what was started, and purge again what came back)"
+    add.add_argument("--id", action="append", default=[], dest="ids", metavar="ID", help=what)
+    add.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    add.add_argument("--dry-run", action="store_true", help="count what would be erased, and do nothing")
+    add.set_defaults(run=_erase)
 
     add = commands.add_parser("status", help="which version runs where, since when, how good it is, and what waits")
     add.add_argument("--json", action="store_true", help="for other programs")
@@ -220,6 +235,12 @@ def _verify(arguments: argparse.Namespace) -> int:
     return verify(arguments.version, arguments.folder, image.inspect)
 
 
+def _fetch_release(arguments: argparse.Namespace) -> int:
+    from gitops.release.fetch import fetch_release
+
+    return fetch_release(arguments.release, arguments.out, arguments.folder)
+
+
 def _change(arguments: argparse.Namespace) -> int:
     from gitops.environments.apply import apply
     from gitops.environments.promote import promote
@@ -237,6 +258,12 @@ def _withdraw(arguments: argparse.Namespace) -> int:
     from gitops.environments.withdraw import withdraw
 
     return withdraw(arguments.version, arguments.reason, dry_run=arguments.dry_run)
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    from gitops.erase.erase import erase
+
+    return erase(arguments.ids, arguments.reason, dry_run=arguments.dry_run)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -264,8 +291,10 @@ ON_THE_TREE = (
     _store,
     _release,
     _card,
+    _fetch_release,
     _change,
     _withdraw,
+    _erase,
     _image,
 )  # at the root, with no merge open
 

@@ -10,6 +10,7 @@ VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MD5 = re.compile(r"[0-9a-f]{32}")
+STORED = re.compile(rf"{MD5.pattern}(?:\.dir)?")  # DVC's name of a file, or of the list of a folder's files
 IMAGE = re.compile(rf"{_HOST}(?:/[a-z0-9][a-z0-9._-]*)+@sha256:[0-9a-f]{{64}}")
 SHOWN = 60  # characters of a wrong text that a sentence quotes
 

@@ -60,7 +60,7 @@ def read() -> Pipeline:
     Raises:
         CommandError: DVC can't read it; the sentence is DVC's.
     """
-    with _repo() as repo:
+    with repository() as repo:
         return Pipeline(tuple(_stage(repo, stage) for stage in repo.index.stages), repo.status())
 
 
@@ -70,12 +70,13 @@ def not_in_remote() -> list[str]:
     Raises:
         CommandError: DVC can't read the working tree, or reach the remote.
     """
-    with _repo() as repo:
+    with repository() as repo:
         return sorted(repo.data_status(not_in_remote=True, remote_refresh=True).get("not_in_remote", []))
 
 
 @contextmanager
-def _repo() -> Iterator[Repo]:
+def repository() -> Iterator[Repo]:
+    """Yield the working tree as DVC sees it; what DVC refuses inside becomes one sentence."""
     try:
         with Repo() as repo:
             yield repo

@@ -25,10 +25,14 @@ File = Annotated[str, AfterValidator(_inside)]
 
 
 class Bento(Strict):
-    """What a release holds: the class of the service, as `module:Class`, and files; the code follows from imports."""
+    """What a release holds: the class of the service, as `module:Class`, and files; the code follows from imports.
+
+    `jobs` are modules that run in the image beside the service.
+    """
 
     service: Annotated[str, Field(pattern=rf"^{MODULE}:[A-Za-z_]\w*$")]
     files: Annotated[tuple[File, ...], Field(strict=False)]
+    jobs: Annotated[tuple[Annotated[str, Field(pattern=f"^{MODULE}$")], ...], Field(strict=False)] = ()
 
 
 class Project(Strict):

@@ -6,15 +6,20 @@ a file, and merging them is taking both.
 """
 
 import shutil
+from collections.abc import Collection
 from configparser import ConfigParser
 from pathlib import Path
 
 from gitops.git import git, has_origin, paths, remote_env
+from gitops.identifiers import STORED
 from gitops.project import md5
 from gitops.shell import CommandError, attempt, dvc, run, say, stream
 
 BRANCH = "dvc-store"
 MOUNT = Path(".dvc/store")
+# A file of the branch: for each MD5 that `forget` took away how often it was taken away and made anew, so that an odd
+# number says that it is gone. Numbers only grow: of two sides the larger one is the newer.
+ERASED = "erased"
 GITHUB_LIMIT = 100 * 2**20  # bytes; GitHub refuses a push with a larger file
 ATTEMPTS = 5  # pushes that lose the race to somebody else's before we give up
 
@@ -89,35 +94,149 @@ def push() -> None:
     """Send this workspace's data, model and predictions to the remote, so that reviewers and the release find them.
 
     Raises:
-        CommandError: a file is too large for GitHub, a stored file is damaged, or origin can't be reached.
+        CommandError: a file is too large for GitHub, a stored file is damaged, rows of this version of the data were
+            erased, or origin can't be reached.
     """
     pull()
+    _refuse_erased()
     say("› dvc push")
     if stream(*dvc("push")):
         raise CommandError("dvc push failed: its message is above")
     if not is_git():
         return
+    _commit()
+    _send()
+
+
+def forget(digests: Collection[str]) -> None:
+    """Take files out of the Git store for good: off the branch, out of its history, and out of this clone's Git.
+
+    The branch starts anew, without its history, and lists what was taken away: whoever merges an older copy of it
+    leaves those files out.
+
+    Raises:
+        CommandError: a stored file is damaged, or origin can't be reached: run again, it goes on where it was.
+    """
+    pull()
+    _commit()
+    marks = _marks("HEAD")
+    new = dict.fromkeys(set(digests) - _gone(marks), 1) | dict.fromkeys(_gone(marks) & _in_history(digests), 2)
+    if new:
+        _start_anew(marks | {digest: marks.get(digest, 0) + more for digest, more in new.items()}, [])
+    _send()
+    say("› git gc, which deletes what no branch of this clone holds any more")
+    for ref in (f"refs/heads/{BRANCH}", f"refs/remotes/origin/{BRANCH}", "HEAD"):  # the last one is the folder's own
+        attempt("git", "reflog", "expire", "--expire=now", ref, cwd=MOUNT)
+    git("gc", "--quiet", "--prune=now", cwd=_clone())
+
+
+def _refuse_erased() -> None:
+    """Refuse to bring back a version of the data that was erased, from a branch that still names it.
+
+    Raises:
+        CommandError: a `.dvc` file names one.
+    """
+    from gitops.erase import record, versions  # they need packages, and `pull` needs none
+
+    gone = _gone(_marks("HEAD")) if is_git() else set[str]()
+    gone |= record.erased_data().keys()
+    for name in paths("ls-files", "*.dvc"):
+        if Path(name).is_file() and gone.intersection(versions.pointed_at(Path(name).read_text(errors="replace"))):
+            raise CommandError(
+                f"{name} names a version of the data of which rows were erased since, and it is not kept any more: "
+                "`git merge origin/main`, or take the rows out of yours with `uv run gitops erase --id …`; then "
+                "`uv run dvc repro`"
+            )
+
+
+def _commit() -> None:
+    """Commit what DVC put into the folder.
+
+    A file that was erased and comes back was made anew, from data that no longer holds those rows: it is kept.
+    """
     git("add", "--all", cwd=MOUNT)
     if new := paths("diff", "--cached", "--name-only", cwd=MOUNT):
         _check(new)
+        marks = _marks("HEAD")
+        if back := _gone(marks) & {name.removeprefix("files/md5/").replace("/", "") for name in new}:
+            _mark(marks | {digest: marks[digest] + 1 for digest in back})
         git("commit", "--quiet", "--no-verify", "-m", f"Add {len(new)} files", cwd=MOUNT)
+
+
+def _send() -> None:
+    """Push the branch to origin, where there is one, merging what others pushed meanwhile."""
     if not has_origin():
         say(f"Kept on the local branch {BRANCH}: this clone has no `origin` to push to.")
         return
     for _ in range(ATTEMPTS):
         # --no-verify here and below: the project's hooks check code, and there is none on this branch
+        if _tracked():
+            _merge()
         spec = f"refs/heads/{BRANCH}:refs/heads/{BRANCH}"
-        done = attempt("git", "push", "--no-verify", "origin", spec, cwd=_clone(), env=remote_env())
+        words = ("push", "--no-verify", *_lease(), "origin", spec)
+        done = attempt("git", *words, cwd=_clone(), env=remote_env())
         if done.returncode == 0:
             say(f"The data remote is up to date: branch {BRANCH} of origin.")
             return
         if not _fetch():
             break
-        _merge()
     said = " ".join(done.stderr.split()[-25:])
-    raise CommandError(
-        f"could not push {BRANCH} to origin ({said}); nothing is lost: run `uv run gitops store push` again"
-    )
+    raise CommandError(f"could not push {BRANCH} to origin ({said}); nothing is lost: run the same command again")
+
+
+def _lease() -> list[str]:
+    """Return the option that lets a branch which starts anew replace origin's, as long as that is the one we know."""
+    tracked = _tracked()
+    if not tracked or attempt("git", "merge-base", "--is-ancestor", tracked, "HEAD", cwd=MOUNT).returncode == 0:
+        return []
+    return [f"--force-with-lease=refs/heads/{BRANCH}:{tracked}"]
+
+
+def _tracked() -> str:
+    """Return origin's commit of the branch as this clone knows it; "" for none."""
+    words = ("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{BRANCH}")
+    return attempt("git", *words, cwd=MOUNT).stdout.strip()
+
+
+def _marks(revision: str) -> dict[str, int]:
+    """Return the numbers that a commit of the branch has for the files that were erased."""
+    lines = attempt("git", "show", f"{revision}:{ERASED}", cwd=MOUNT).stdout.splitlines()
+    pairs = [line.partition(" ") for line in lines]
+    return {name: int(number) for name, _, number in pairs if STORED.fullmatch(name) and number.isdecimal()}
+
+
+def _in_history(digests: Collection[str]) -> set[str]:
+    """Return those files that a commit of the branch holds: an older factory's merge brings erased ones back."""
+    listed = git("rev-list", "--objects", "HEAD", cwd=MOUNT).splitlines()
+    return {line.partition(" files/md5/")[2].replace("/", "") for line in listed}.intersection(digests)
+
+
+def _gone(marks: dict[str, int]) -> set[str]:
+    return {digest for digest, number in marks.items() if number % 2}
+
+
+def _times(marks: dict[str, int]) -> dict[str, int]:
+    """Return how often each file was erased."""
+    return {digest: (number + 1) // 2 for digest, number in marks.items()}
+
+
+def _mark(marks: dict[str, int]) -> None:
+    (MOUNT / ERASED).write_text("".join(f"{digest} {number}\n" for digest, number in sorted(marks.items())))
+    git("add", ERASED, cwd=MOUNT)
+
+
+def _start_anew(marks: dict[str, int], parents: list[str]) -> None:
+    """Commit what is in the index but the files that are gone, as a child of `parents` alone, if that is news."""
+    if names := "".join(f"files/md5/{digest[:2]}/{digest[2:]}\0" for digest in sorted(_gone(marks))):
+        words = ("rm", "--quiet", "--force", "--ignore-unmatch", "--pathspec-from-file=-", "--pathspec-file-nul")
+        run("git", *words, cwd=MOUNT, text=names)
+    _mark(marks)
+    tree = git("write-tree", cwd=MOUNT)
+    if "HEAD" in parents and tree == git("rev-parse", "HEAD^{tree}", cwd=MOUNT):
+        return
+    options = [word for parent in parents for word in ("-p", parent)]
+    made = git("commit-tree", *options, "-m", f"Leave out {len(_gone(marks))} erased files", tree, cwd=MOUNT)
+    git("update-ref", f"refs/heads/{BRANCH}", made, cwd=MOUNT)
 
 
 def _mount() -> None:
@@ -183,7 +302,19 @@ def _clone() -> Path | None:
 
 
 def _merge() -> None:
-    """Take both sides: two first pushes have no common root, hence the flag."""
+    """Take both sides: two first pushes have no common root, hence the flag.
+
+    Where one side erased files which the other one still has, the history of the other one is left behind with them.
+    """
+    there = f"refs/remotes/origin/{BRANCH}"
+    ours, theirs = _marks("HEAD"), _marks(there)
+    if ours != theirs:
+        both = {digest: max(ours.get(digest, 0), theirs.get(digest, 0)) for digest in ours | theirs}
+        sides = (("HEAD", ours), (there, theirs))
+        clean = [revision for revision, marks in sides if _times(marks) == _times(both)]
+        git("checkout", there, "--", ".", cwd=MOUNT)
+        _start_anew(both, clean)
+        return
     run(
         *("git", "-c", "core.hooksPath=/dev/null", "merge", "--quiet", "--no-edit", "--allow-unrelated-histories"),
         f"refs/remotes/origin/{BRANCH}",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from serving.rows.errors import ModelError, run_stage
 from serving.rows.parameters import param
 from serving.rows.schema import Schema, load_schema
+from serving.rows.split import held_out, row_keys
 
 CSV = Path("data/table.csv")
 TABLE = Path("build/table.parquet")
@@ -28,20 +29,21 @@ def validate(source: Path = CSV) -> None:
 
 
 def split() -> None:
-    """Write the rows for training and the held-out rows; seeded, and with the same share of positives in both."""
-    from sklearn.model_selection import train_test_split
+    """Write the rows for training and the held-out rows: the side of a row follows from its own id and the seed.
 
+    Raises:
+        ModelError: params.yaml names no share or seed, or a side has too few rows to train or to judge a model.
+    """
     schema, frame = load_schema(), read_rows(TABLE)
-    labels = frame[schema.target.name] if schema.target.task == "binary" else None
-    try:
-        train, holdout = train_test_split(
-            frame, test_size=param("split.holdout"), random_state=param("seed"), stratify=labels
-        )
-    except ValueError as error:
-        raise ModelError(f"{len(frame):,} rows can't be split with split.holdout of params.yaml: {error}") from None
-    for part, path in ((train, TRAIN), (holdout, HOLDOUT)):
-        part.sort_index().to_parquet(path)
-    print(f"{len(train):,} rows for training, {len(holdout):,} held out")
+    aside = held_out(row_keys(schema, frame), param("seed"), param("split.holdout"))
+    for rows, path, purpose in ((frame[~aside], TRAIN, "for training"), (frame[aside], HOLDOUT, "held out")):
+        if rows[schema.target.name].nunique() < 2:
+            raise ModelError(
+                f"of {len(frame):,} rows {len(rows):,} are {purpose}, without two different values of the target "
+                f"{schema.target.name!r} among them: add rows, or change `split.holdout` or `seed` in params.yaml"
+            )
+        rows.to_parquet(path)
+    print(f"{(~aside).sum():,} rows for training, {aside.sum():,} held out")
 
 
 def read_rows(path: Path) -> pd.DataFrame:

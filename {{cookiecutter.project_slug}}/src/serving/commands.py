@@ -33,6 +33,32 @@ def add_commands(commands: Any) -> None:
         "--workers", type=at_least_one, metavar="N", help="parts at once (default: 2, or more for millions of rows)"
     )
     scoring.add_argument("--force", action="store_true", help="replace OUT and its errors")
+    scoring.add_argument(
+        "--release",
+        metavar="VERSION",
+        help="score with exactly this release: a version such as 1.2.0, or what `staging` or `production` runs"
+        " (default: the model in build/)",
+    )
+    people = scoring.add_argument_group("for people", "a file to work with, instead of one for programs")
+    people.add_argument(
+        "--rank", action="store_true", help="sort by falling score, with the columns `rank` and `decile` (1: the top)"
+    )
+    people.add_argument("--top", type=at_least_one, metavar="N", help="only the N highest scores, ranked")
+    people.add_argument("--round", type=at_least_one, metavar="N", dest="digits", help="N digits of the score")
+    people.add_argument(
+        "--reasons",
+        type=at_least_one,
+        metavar="N",
+        help="N columns with reasons in words; takes as many times longer as there are columns",
+    )
+    people.add_argument(
+        "--spreadsheet",
+        choices=("point", "comma"),
+        help="CSV that Excel and its like open right, in a language that writes 0.5 (then commas between cells) or 0,5"
+        " (then semicolons): with the mark of UTF-8, and a ' ahead of cells that it would compute",
+    )
+    people.add_argument("--delimiter", choices=(",", ";", "|", "tab"), help="what stands between the cells of CSV")
+    people.add_argument("--decimal", choices=(".", ","), help="the decimal mark of CSV; a comma makes --delimiter ';'")
     scoring.set_defaults(run=_score)
 
     contract = add("contract", "write openapi.json, what the service promises its callers")
@@ -62,12 +88,18 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
-def _score(
-    source: str, out: str, errors: Path | None, batch_rows: int | None, workers: int | None, force: bool
-) -> None:
-    from serving.batch.job import run
+def _score(release: str | None, **options: Any) -> None:
+    if release:
+        from serving.batch.release import score_with
 
-    run(source, out, errors, batch_rows, workers, force=force)
+        score_with(release, options)
+        return
+    from serving.batch import job, layout, reviewed
+
+    form = ("rank", "top", "digits", "delimiter", "decimal", "spreadsheet")
+    chosen = layout.chosen(**{name: options.pop(name) for name in form})
+    reviewed.check_build()
+    job.run(options.pop("source"), options.pop("out"), layout=chosen, **options)
 
 
 def _contract(check: bool) -> None:

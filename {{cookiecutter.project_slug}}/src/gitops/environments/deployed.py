@@ -40,11 +40,7 @@ def inspect(project: Project, environment: str, state: State, known: tags.Known)
     problems = [*_against_tag(environment, state.release, known), *_files(state)]
     manifests = state.file("manifests.yaml")
     try:
-        named = images(manifests)
-        if state.release.image not in named:
-            problems.append(
-                f"the manifests run {', '.join(named) or 'no image'}, and release.json says {state.release.image}"
-            )
+        problems += _other_image(state.release, manifests)
         tagged = next((one.image for one in known.releases if one.version == state.version), state.release.image)
         what = replace(state.release, environment=environment, settings=state.settings, image=tagged)
         rendered = render(project, what)["manifests.yaml"]
@@ -58,6 +54,25 @@ def inspect(project: Project, environment: str, state: State, known: tags.Known)
         f"the manifests were changed by hand: {changed} lines differ from what {state.settings[:9]} renders"
     )
     return Deployed(tuple(problems), lines)
+
+
+def contradictions(environment: str, state: State, known: tags.Known) -> list[str]:
+    """Return why an environment does not run the release that it names; what else was changed there is left alone.
+
+    Raises:
+        CommandError: its manifests are not YAML.
+    """
+    if state.release is None:
+        return [f"{state.fault}: what runs can't be told"]
+    manifests = state.file("manifests.yaml")
+    return [*_against_tag(environment, state.release, known), *_other_image(state.release, manifests)]
+
+
+def _other_image(release: ReleaseFile, manifests: str) -> list[str]:
+    named = images(manifests)
+    if release.image in named:
+        return []
+    return [f"the manifests run {', '.join(named) or 'no image'}, and release.json says {release.image}"]
 
 
 def _against_tag(environment: str, there: ReleaseFile, known: tags.Known) -> Iterator[str]:

@@ -20,6 +20,7 @@ from gitops.shell import CommandError, run
 
 # Argo CD would take release.json for a manifest too; both engines read no more than a kustomization.yaml names.
 ENTRY = "resources:\n- manifests.yaml\n"
+OCI = "oci+native://"  # how KServe's storageUri names an image, whose /models it mounts
 
 
 def described(project: Project, release: tags.Release, environment: str, settings: str) -> ReleaseFile:
@@ -60,7 +61,8 @@ def images(manifests: str) -> list[str]:
 
 def _images(value: object) -> list[str]:
     if isinstance(value, dict):
-        here = [value["image"]] if isinstance(value.get("image"), str) else []
+        named = (value.get("image"), value.get("storageUri"))
+        here = [name.removeprefix(OCI) for name in named if isinstance(name, str)]
         return here + [name for inner in value.values() for name in _images(inner)]
     return [name for inner in value for name in _images(inner)] if isinstance(value, list) else []
 
@@ -86,11 +88,15 @@ def _kustomization(project: Project, what: ReleaseFile) -> str:
         {"op": "add", "path": f"{place}metadata/labels/app.kubernetes.io~1version", "value": what.version}
         for place in ("/", "/spec/template/")
     ]
+    model = {"op": "replace", "path": "/spec/predictor/model/storageUri", "value": OCI + what.image}
     layer = {
         "resources": [f"deploy/overlays/{what.environment}"],
         "images": [{"name": "model", "newName": repository, "digest": digest}],
         "labels": [{"pairs": labels, "includeTemplates": True}],
-        "patches": [{"target": {"kind": "Deployment"}, "patch": yaml.safe_dump(version)}],
+        "patches": [
+            {"target": {"kind": "Deployment"}, "patch": yaml.safe_dump(version)},
+            {"target": {"kind": "InferenceService"}, "patch": yaml.safe_dump([version[0], model])},
+        ],
     }
     return yaml.safe_dump(layer)
 

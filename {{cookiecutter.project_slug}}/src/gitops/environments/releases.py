@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gitops import tags
 from gitops.environments import branches, status
 from gitops.environments.branches import ENVIRONMENTS
+from gitops.erase import record
 from gitops.identifiers import one_line
 from gitops.project import Project, load
 from gitops.review import state
@@ -43,6 +44,7 @@ class Row:
         metrics: name -> value, as the commit's metrics file has them.
         ran: environment -> when, the first period first.
         withdrawn: when, by whom and why, or "".
+        erased: the day on which rows that trained the model were erased, or "".
         fault: why its tag is not believed, or "".
     """
 
@@ -57,6 +59,7 @@ class Row:
     metrics: dict[str, float]
     ran: dict[str, tuple[Period, ...]]
     withdrawn: str
+    erased: str
     fault: str
 
 
@@ -90,15 +93,16 @@ def _check(project: Project, version: str, known: tags.Known) -> None:
 
 def _rows(project: Project, known: tags.Known) -> Iterator[Row]:
     """Yield the releases by rising version: those that have a tag, and those that an environment alone remembers."""
-    ran = {name: _periods(name) for name in ENVIRONMENTS}
+    ran, erased = {name: _periods(name) for name in ENVIRONMENTS}, record.erased_data()
     tagged = {one.version: one for one in known.releases}
     for version in sorted({*tagged, *(each for periods in ran.values() for each in periods)}, key=tags.numbers):
         one = tagged.get(version) or _remembered(project, version)
         found = state.of_commit(one.commit, project)
         try:
             data, model = found.data, found.outputs.get(project.model, "")
+            later = record.trained_on(project, one.commit, erased)
         except CommandError:
-            data, model = None, ""
+            data, model, later = None, "", None
         gone = known.withdrawn.get(version)
         yield Row(
             version=version,
@@ -112,6 +116,7 @@ def _rows(project: Project, known: tags.Known) -> Iterator[Row]:
             metrics={one_line(k, 40): v for k, v in (found.recorded_metrics or {}).items() if math.isfinite(v)},
             ran={name: tuple(periods[version]) for name, periods in ran.items() if version in periods},
             withdrawn=gone.words() if gone else "",
+            erased=later.day if later else "",
             fault=known.faults.get(one.tag, "") if version in tagged else f"there is no tag {one.tag} any more",
         )
 
@@ -158,6 +163,8 @@ def _lines(rows: Sequence[Row]) -> Iterator[str]:
             yield f"    {environment}: {', '.join(_words(period) for period in periods)}"
         if row.withdrawn:
             yield f"    ✗ {row.withdrawn}"
+        if row.erased:
+            yield f"    ✗ trained on rows that were erased since ({row.erased})"
         if row.fault:
             yield f"    ✗ {row.fault}"
 
@@ -182,11 +189,11 @@ def _csv(rows: Sequence[Row]) -> str:
     head = ("version", "date", "commit", "merged_by", "reason", "data_md5", "model_md5", "image")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*head, *ENVIRONMENTS, "withdrawn", "fault", *metrics])
+    writer.writerow([*head, *ENVIRONMENTS, "withdrawn", "erased", "fault", *metrics])
     for row in rows:
         facts = (row.version, row.date, row.commit, row.author, row.reason, row.data, row.model, row.image)
         ran = (";".join(f"{p.begin}/{p.end or '..'}" for p in row.ran.get(name, ())) for name in ENVIRONMENTS)
-        texts = map(_cell, (*facts, *ran, row.withdrawn, row.fault))
+        texts = map(_cell, (*facts, *ran, row.withdrawn, row.erased, row.fault))
         writer.writerow([*texts, *(row.metrics.get(name, "") for name in metrics)])
     return out.getvalue()
 

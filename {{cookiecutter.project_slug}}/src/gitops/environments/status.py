@@ -11,6 +11,7 @@ from gitops.environments.branches import ENVIRONMENTS, State
 from gitops.environments.deployed import Deployed
 from gitops.environments.rollback import previous
 from gitops.environments.transition import subject
+from gitops.erase import record
 from gitops.identifiers import one_line
 from gitops.project import Project, load
 from gitops.release_file import ReleaseFile
@@ -29,6 +30,7 @@ class _Place:
         back: the version that a rollback goes to, or "".
         waiting: releases that are newer than what runs.
         settings: main's newest commit, where its settings differ from those that run, else "".
+        erased: the day on which rows that trained the model were erased, or "".
     """
 
     name: str
@@ -37,14 +39,15 @@ class _Place:
     back: str
     waiting: list[tags.Release]
     settings: str
+    erased: str = ""
 
 
 def status(*, as_json: bool = False) -> int:
     """Print the environments as a table with what is to be said of each, or as JSON for other programs."""
     project = load()
     refresh(quietly=as_json)
-    known = tags.known(project)
-    places = [_place(project, name, known) for name in ENVIRONMENTS]
+    known, erased = tags.known(project), record.erased_data()
+    places = [_place(project, name, known, erased) for name in ENVIRONMENTS]
     if as_json:
         faults = {"faults": known.faults} if known.faults else {}
         say(json.dumps({place.name: _data(place) for place in places} | faults, indent=2))
@@ -72,7 +75,7 @@ def refresh(*, quietly: bool) -> None:
             break
 
 
-def _place(project: Project, name: str, known: tags.Known) -> _Place:
+def _place(project: Project, name: str, known: tags.Known, erased: dict[str, record.Erasure]) -> _Place:
     now = branches.current(name)
     order = tags.numbers(now.version) if now and now.version else ()
     waiting = [one for one in known.releases if one.order > order and one.version not in known.withdrawn]
@@ -83,7 +86,9 @@ def _place(project: Project, name: str, known: tags.Known) -> _Place:
     except CommandError:
         target = None
     found = deployed.inspect(project, name, now, known)
-    return _Place(name, now, found, target.version if target else "", waiting, apply.waiting(name, now))
+    back, settings = target.version if target else "", apply.waiting(name, now)
+    gone = record.trained_on(project, now.release.commit, erased) if now.release else None
+    return _Place(name, now, found, back, waiting, settings, gone.day if gone else "")
 
 
 def _lines(place: _Place) -> list[str]:
@@ -98,6 +103,8 @@ def _lines(place: _Place) -> list[str]:
         lines.append(
             f"{name} has the settings of {now.settings[:9]} ({_subject(now.settings)}), not those of its release."
         )
+    if now and place.erased:
+        lines.append(f"{name}: {now.version} was trained on rows that were erased since ({place.erased}).")
     if now and place.back:
         kept = f", and keeps the settings of {now.settings[:9]}" if now.own_settings else ""
         lines.append(f"A rollback of {name} takes back the model: {now.version or 'what runs'} → {place.back}{kept}.")
@@ -156,4 +163,5 @@ def _data(place: _Place) -> dict[str, Any]:
         "rollback": place.back,
         "waiting": [one.version for one in place.waiting],
         "waiting_settings": place.settings,
+        "erased": place.erased,
     }

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import sys
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +32,8 @@ EXPORT = (
 def contents(project: Project, root: Path = Path()) -> list[str]:
     """Return the paths of all that a release of the working tree in `root` holds, besides the locked packages.
 
-    That is what `[tool.gitops.bento]` names, and the code which the service, the probe and the model file import.
+    That is what `[tool.gitops.bento]` names, and the code which the service, the jobs, the probe and the model file
+    import.
 
     Raises:
         CommandError: the description of the model can't be read, or it or pyproject.toml names a module that is not in
@@ -41,12 +43,13 @@ def contents(project: Project, root: Path = Path()) -> list[str]:
 
 
 def code(project: Project, modules: Iterable[str], root: Path = Path()) -> set[str]:
-    """Return the paths of the code that the service and the probe import, and these modules.
+    """Return the paths of the code that the service, the jobs and the probe import, and these modules.
 
     Raises:
         CommandError: pyproject.toml names a module that is not in `src/`.
     """
-    named = (project.bento.service.partition(":")[0], project.probe.split()[2], *modules)
+    service, probe = project.bento.service.partition(":")[0], project.probe.split()[2]
+    named = (service, probe, *project.bento.jobs, *modules)
     return {name for module in named for name in imports.closure(module, root)}
 
 
@@ -119,6 +122,18 @@ def _present(names: Iterable[str]) -> None:
 def inside(name: str) -> str:
     """Return the place in a Bento of a file of the repository: what is imported lies at its root, without `src/`."""
     return name.removeprefix("src/")
+
+
+def take_out(bento: Path, name: str, target: Path) -> Path | None:
+    """Take one file out of a `.bento` file; None where it is not in it, or it is no Bento."""
+    try:
+        with tarfile.open(bento) as archive:
+            member = next(member for member in archive if member.name.removeprefix("./") == f"src/{name}")
+            content = archive.extractfile(member)
+            target.write_bytes(content.read() if content else b"")
+            return target
+    except (OSError, tarfile.TarError, StopIteration):
+        return None
 
 
 def _bentofile(project: Project, labels: dict[str, str], names: list[str]) -> dict[str, object]:

@@ -17,7 +17,7 @@ from gitops.goal import ClassifierWords, Goal, Words
 from gitops.markdown import markdown
 from gitops.project import Project, load
 from gitops.prose import prose
-from gitops.release import card_parts, quality
+from gitops.release import card_parts, quality, top
 from gitops.review import judge
 from gitops.shell import CommandError, say
 
@@ -44,7 +44,7 @@ def card(project: Project, version: str, commit: str, warnings: Sequence[str] = 
         (f"Model card: {project.name} {version}", [Paragraph([summary(aim, model, rows)])]),
         ("What it is for", [Bullets(_use(aim))]),
         ("What it is not for", [Bullets([[f"{prose(text)}."] for text in aim.not_for])]),
-        ("How good it is", card_parts.quality(aim, metrics, rows)),
+        ("How good it is", [*card_parts.quality(aim, metrics, rows), *card_parts.highest(aim, _tops(model, rows))]),
         ("Where it is weak", card_parts.weakness(aim, segments, checked, list(dict.fromkeys(said)))),
         ("The data", card_parts.data(project, model)),
         ("How it was made", [card_parts.made(model), card_parts.footer(project, version, commit)]),
@@ -63,6 +63,11 @@ def show(out: Path | None) -> int:
         out.write_text(text)
     say(f"Written: {out}" if out else text)
     return 0
+
+
+def _tops(model: Description, rows: pd.DataFrame) -> list[top.Top]:
+    truth, score = (rows[column].to_numpy(float) for column in ("truth", "score"))
+    return top.tops(truth, score, binary=model.target.task == "binary")
 
 
 def _text(name: str) -> str:

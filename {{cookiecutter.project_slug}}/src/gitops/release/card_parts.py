@@ -7,15 +7,18 @@ import pandas as pd
 
 from gitops.description import Description, Feature, Target
 from gitops.document import Block, Bullets, Fold, Footer, Paragraph, Table, Text, Untrusted, joined
+from gitops.erase import record
 from gitops.gates import Gates
 from gitops.goal import ClassifierWords, Goal, Words
 from gitops.project import Project, locked, md5
 from gitops.prose import prose
+from gitops.release.top import Top
 from gitops.review import drift
 from gitops.review.state import flatten
 from gitops.shell import CommandError
 
 Aim = Goal[Words] | Goal[ClassifierWords]
+DAY = r"\d{4}-\d{2}-\d{2}(?:[T ].*)?"  # ISO 8601, with a time or without
 MEANING = {
     "roc_auc": "of two {rows}, one of which {happened}, how often that one has the higher score (0.5: guessing)",
     "average_precision": "how pure the list of {rows} stays from the highest score down (1: perfectly)",
@@ -64,6 +67,29 @@ def _floor(row: dict[str, Any]) -> Text:
     return ["–" if row["floor"] is None else f"{'≥' if row['more_is_better'] else '≤'} {row['floor']:g}"]
 
 
+def highest(aim: Aim, tops: list[Top]) -> list[Block]:
+    """Return the table of what the highest scores hold, as `gitops.release.top` measures it, and how to read it."""
+    if not tops:
+        return []
+    if isinstance(aim.words, ClassifierWords):
+        intro = f"How many of the {prose(aim.words.rows)} with the highest scores {prose(aim.words.happened)}:"
+        value_head, form = "found", "{:.0f}"
+        how = "The interval is Wilson's for a share of so many rows; picked at random: the mean, and 95 of 100 choices."
+    else:
+        intro = f"What the {prose(aim.words.rows)} with the highest predictions had in truth, on average:"
+        value_head, form = "mean", "{:.4g}"
+        how = "The interval is a bootstrap of these rows; picked at random: the mean, and 95 of 100 choices."
+    cells: list[list[Text]] = []
+    for top in tops:
+        value, low, high, chance, least, most = (
+            form.format(number)
+            for number in (top.value, top.low, top.high, top.chance, top.chance_low, top.chance_high)
+        )
+        cells.append([[top.name], [f"{top.rows:,}"], [value], [f"{low} … {high}"], [f"{chance} ({least} … {most})"]])
+    head = ["scores", "rows", value_head, "95 % interval", "picked at random"]
+    return [Paragraph([intro]), Table(head, cells, numbers=4), Paragraph([how])]
+
+
 def weakness(aim: Aim, segments: list[dict[str, Any]], gates: Gates, said: list[str]) -> list[Block]:
     """Return the segments, weakest first, then what these rows can't tell and what the review said."""
     limits: list[Text] = [[Untrusted(sentence)] for sentence in said]
@@ -83,7 +109,7 @@ def weakness(aim: Aim, segments: list[dict[str, Any]], gates: Gates, said: list[
 
 
 def data(project: Project, model: Description) -> list[Block]:
-    """Return which data there is, with its first and last days, what is predicted, and the table of columns.
+    """Return which data there is and which days it covers, what is predicted, and the table of columns.
 
     Raises:
         CommandError: the data is not here.
@@ -94,14 +120,12 @@ def data(project: Project, model: Description) -> list[Block]:
             f"{path} is not here, and the model card tells about it: `uv run gitops store pull` brings it"
         )
     facts: Text = [Untrusted(path), ", version ", Untrusted(md5(path)), f", {path.stat().st_size:,} bytes"]
-    dates = [feature.name for feature in model.features if feature.type == "date"]
+    erased = record.erased_data().get(md5(path))
     try:
         frame = drift.read(path)
-        facts.append(f", {len(frame):,} rows of {len(frame.columns)} columns")
-        for name in dates:
-            facts += [", ", Untrusted(name), f" from {frame[name].min()} to {frame[name].max()}"]
-    except (OSError, ValueError, KeyError):
-        facts.append(", not a table in CSV or Parquet")
+        facts += [f", {len(frame):,} rows of {len(frame.columns)} columns", *_period(frame, model)]
+    except (OSError, ValueError):
+        facts.append(", not a table in CSV or Parquet.")
     predicted: Text = [
         " The model predicts ",
         Untrusted(_target(model.target)),
@@ -112,7 +136,22 @@ def data(project: Project, model: Description) -> list[Block]:
     ]
     ignored: list[Text] = [[Untrusted(name), " is left out: ", Untrusted(why)] for name, why in model.ignored.items()]
     table = Fold("Columns", [Table(["column", "type", "values"], cells), *([Bullets(ignored)] if ignored else [])])
-    return [Paragraph([*facts, ".", *predicted]), table]
+    since = f" Rows of this version were erased since, on {erased.day}." if erased else ""
+    return [Paragraph([*facts, since, *predicted]), table]
+
+
+def _period(frame: pd.DataFrame, model: Description) -> Text:
+    """Return the first and the last day in each column of days, also of those that the model does not read."""
+    names = [feature.name for feature in model.features if feature.type == "date"]
+    found: Text = []
+    for name in [*names, *model.ignored]:
+        days = frame[name].dropna().astype("str").str.strip() if name in frame else pd.Series(dtype="str")
+        days = days[days.str.fullmatch(DAY)] if name in names else days
+        if len(days) and days.str.fullmatch(DAY).all():
+            found += [", ", Untrusted(name), f" from {days.min()[:10]} to {days.max()[:10]}"]
+    if found:
+        return [*found, "."]
+    return [". No column of it holds dates, so it does not say which period its rows are from."]
 
 
 def _target(target: Target) -> str:

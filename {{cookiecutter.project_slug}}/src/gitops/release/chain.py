@@ -13,7 +13,7 @@ from gitops.environments.manifests import images
 from gitops.git import git, show
 from gitops.project import Project, load, locked, md5
 from gitops.release import assets, sbom
-from gitops.release.bento import contents, inside
+from gitops.release.bento import contents, inside, take_out
 from gitops.shell import CommandError, attempt
 from gitops.tags import Known, Release
 
@@ -99,7 +99,7 @@ def _model(project: Project, release: Release, found: Path, facts: dict[str, Any
     wanted = locked(lock).get(project.model)
     bento = found / f"{project.name}-{release.version}.bento"
     with TemporaryDirectory() as folder:
-        packed = _unpacked(bento, project.model, Path(folder, "model"))
+        packed = take_out(bento, project.model, Path(folder, "model"))
         pairs = {
             "model_md5 of release.json": (wanted, facts.get("model_md5")),
             f"the model in {bento.name}": (wanted, md5(packed) if packed else None),
@@ -130,18 +130,6 @@ def _code(project: Project, release: Release, found: Path) -> Link:
         same = [name for name in names if name not in kept and inside(name) in here]
         wrong += [f"{name} is not the commit's" for name in same if md5(tree / name) != md5(source / inside(name))]
     return Link("code", not wrong, "; ".join(wrong) or f"the Bento holds the {len(names)} files that the commit names")
-
-
-def _unpacked(bento: Path, name: str, target: Path) -> Path | None:
-    """Take one file out of a Bento; None where it is not in it, or it is no Bento."""
-    try:
-        with tarfile.open(bento) as archive:
-            member = next(member for member in archive if member.name.removeprefix("./") == f"src/{name}")
-            content = archive.extractfile(member)
-            target.write_bytes(content.read() if content else b"")
-            return target
-    except (OSError, tarfile.TarError, StopIteration):
-        return None
 
 
 def _remote(project: Project, lock: str) -> Link:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from gitops import description
 from gitops.project import Project
 from gitops.release import registry
 from gitops.shell import CommandError, attempt
@@ -19,6 +20,8 @@ RUNTIME = Path("deploy/runtime.py")
 REVISION, IDENTITY = "org.opencontainers.image.revision", "gitops.identity"
 NONE = "none"  # the value of IMAGE where releases have no image
 EPOCH = "1970-01-01T00:00:00+00:00"
+# What Triton reads beside an ONNX file. Without it, it takes no more than four rows at once.
+TRITON = 'backend: "onnxruntime"\nmax_batch_size: 1000\n'
 
 
 def engine() -> str:
@@ -104,7 +107,7 @@ def build(project: Project, bento: Path, version: str, commit: str, identity: st
     fixed = ["--build-arg", "SOURCE_DATE_EPOCH=0"] if engine() == "docker" else same
     with TemporaryDirectory() as folder:
         context, result = Path(folder, "context"), Path(folder, "id")
-        arguments = {"PYTHON_VERSION": _context(bento, context)} | {k: v for k, v in given.items() if v}
+        arguments = {"PYTHON_VERSION": _context(project, bento, context)} | {k: v for k, v in given.items() if v}
         words = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
         words += [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
         words += ["--file", str(context / CONTAINERFILE.name), "--iidfile", str(result), "--tag", tag]
@@ -160,7 +163,7 @@ def _parts(tag: str) -> tuple[str, str]:
     return name, label
 
 
-def _context(bento: Path, context: Path) -> str:
+def _context(project: Project, bento: Path, context: Path) -> str:
     """Lay out what the image is made from, the same whoever built the Bento when; return its version of Python."""
     whole = context.with_name("bento")
     with tarfile.open(bento) as archive:
@@ -172,9 +175,20 @@ def _context(bento: Path, context: Path) -> str:
     recipe = yaml.safe_load((whole / "bento.yaml").read_text())
     recipe["creation_time"] = EPOCH
     (context / "bento/bento.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    for path in (context / "bento", *(context / "bento").rglob("*")):
+    _models(project, context)
+    for path in (path for name in ("bento", "models") for path in (context / name, *(context / name).rglob("*"))):
         path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask was
     return str(recipe["image"]["python_version"])
+
+
+def _models(project: Project, context: Path) -> None:
+    """Lay out `models/`, which KServe mounts from the image for a runtime of its own; empty where there is no ONNX."""
+    target = context / "models"
+    target.mkdir()
+    if description.load(project).model.file_format == "onnx":
+        (target / "model/1").mkdir(parents=True)
+        shutil.copyfile(context / "bento/src" / project.model, target / "model/1/model.onnx")
+        (target / "model/config.pbtxt").write_text(TRITON)
 
 
 def _tls(reference: str) -> list[str]:

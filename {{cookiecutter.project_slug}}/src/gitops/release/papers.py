@@ -50,7 +50,7 @@ def prepare(project: Project, release: Release, last: Release | None) -> Papers:
     rows = quality.table(project, gates.read(Path("gates.yaml").read_text()))
     summary = card.summary(goal.load(model), model, rows)
     found = notes.review_release(project, release.commit, last)
-    said = [*found.conclusion.reasons, *found.conclusion.warnings]
+    said = [*found.reasons, *found.warnings]
     texts = {
         "model-card.md": card.card(project, release.version, release.commit, said),
         "report.html": page.html_page(found),

@@ -17,8 +17,8 @@ from gitops.shell import CommandError, dvc, run, say, stream
 
 OUT = assets.DIST
 NO_IMAGE = (
-    "IMAGE is not set here, so there is no image that an environment could run. To finish the release, push this commit "
-    "to main, where the workflow Release makes it, or run this again with IMAGE=registry/owner/name; for releases that "
+    "IMAGE is not set here, so there is no image that an environment could run. To finish it, push this commit to "
+    "main, where the workflow Release makes it, or run this again with IMAGE=registry/owner/name; for releases that "
     "never have an image, with IMAGE=none"
 )
 
@@ -90,7 +90,7 @@ def _make(project: Project, plan: Plan) -> None:
     serve_check.check(project)
     say("› writing the notes, the model card and the bill of materials")
     prepared = papers.prepare(project, _planned(project, plan), plan.last)
-    source.check_review(plan.version, prepared.review.conclusion.reasons)
+    source.check_review(plan.version, prepared.review.reasons)
     if not plan.tagged:
         plan = replace(plan, image=_image(project, plan, built))
     notes, files = papers.write(prepared, plan.image, OUT)

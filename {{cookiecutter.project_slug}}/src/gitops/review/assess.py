@@ -10,8 +10,8 @@ from gitops.release import serve_check
 from gitops.review import state
 from gitops.review.budgets import check_budgets
 from gitops.review.changes import changes_since
-from gitops.review.conclude import conclude
-from gitops.review.record import FORMAT, Champion, Changes, Facts, Judgement, LockState, Review
+from gitops.review.conclude import review_of
+from gitops.review.record import Champion, Changes, Facts, Judgement, LockState, Review
 from gitops.review.state import CommitState
 from gitops.shell import CommandError
 
@@ -75,7 +75,7 @@ def assess(given: Assignment, obtain: Callable[[Changes], Obtained] = lambda cha
     if not given.released:  # a release tries it whether anything changed or not
         claims += serve_check.faults(given.project, given.base.revision)
     facts = replace(facts, claims=tuple(dict.fromkeys(claims)))
-    return Review(FORMAT, conclude(facts), facts)
+    return review_of(facts)
 
 
 def begin(given: Assignment, changes: Changes) -> Facts:

@@ -154,7 +154,7 @@ def with_segments(project: Project, predictions: pd.DataFrame, columns: Sequence
 def _trained_on(predictions: Path, challenger: pd.DataFrame) -> str:
     """Say how many of the rows the champion did not hold out: it may know their answers."""
     if not predictions.exists():
-        return ""
+        return "which rows the champion held out is not known: its predictions are not in the data remote"
     seen = int((~challenger["id"].isin(pd.read_parquet(predictions)["id"])).sum())
     words = "were not held out from the champion, which may have trained on them and then looks better than it is"
     return f"{seen:,} of these rows {words}" if seen else ""

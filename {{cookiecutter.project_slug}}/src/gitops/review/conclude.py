@@ -3,9 +3,14 @@
 Standard library only, as `record`.
 """
 
-from gitops.review.record import Conclusion, Facts, MetricRow, Outcome, SegmentRow, Verdict
+from gitops.review.record import FORMAT, Conclusion, Facts, MetricRow, Outcome, Review, SegmentRow, Verdict
 
 FILES_NAMED = 5  # in a sentence
+
+
+def review_of(facts: Facts) -> Review:
+    """Return the facts with what follows from them."""
+    return Review(**vars(conclude(facts)), format=FORMAT, facts=facts)
 
 
 def conclude(facts: Facts) -> Conclusion:

@@ -21,8 +21,8 @@ from gitops.review import codec, report, state
 from gitops.review.assess import Assignment, Obtained, begin, compared, same_model
 from gitops.review.baseline import champion_commit
 from gitops.review.changes import changes_since
-from gitops.review.conclude import conclude
-from gitops.review.record import FORMAT, Facts, LockState, Review
+from gitops.review.conclude import review_of
+from gitops.review.record import Facts, LockState, Review
 from gitops.review.state import CommitState
 from gitops.shell import CommandError, attempt, dvc, run, say, stream, without_secrets
 
@@ -68,7 +68,7 @@ def assess_commit(commit: str, out: Path) -> int:
         except Unjudged as reason:
             say(f"› the base can't score this model: {reason}")
             facts = replace(facts, unjudged=str(reason))
-    _write(Review(FORMAT, conclude(facts), facts), out)
+    _write(review_of(facts), out)
     return 0
 
 

@@ -244,10 +244,9 @@ class Conclusion:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Review:
-    """What `review.json` holds."""
+@dataclass(frozen=True, kw_only=True)
+class Review(Conclusion):
+    """What `review.json` holds: the facts, and what follows from them."""
 
     format: int
-    conclusion: Conclusion
     facts: Facts

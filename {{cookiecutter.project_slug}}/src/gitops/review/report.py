@@ -81,16 +81,15 @@ def document(review: Review) -> list[Block]:
 
 def headline(review: Review) -> tuple[str, str]:
     """Return the mark and the words for the outcome: before the merge, or after it."""
-    return (RELEASED if review.facts.released else HEADLINES)[review.conclusion.verdict]
+    return (RELEASED if review.facts.released else HEADLINES)[review.verdict]
 
 
 def _headline(review: Review) -> Headline:
     """The first line decides; one line for each further reason, and for what is good to know."""
-    found = review.conclusion
-    lines: list[Text] = [[Untrusted(line)] for line in (*found.reasons, *found.warnings)]
+    lines: list[Text] = [[Untrusted(line)] for line in (*review.reasons, *review.warnings)]
     why, *rest = lines or [_all_good(review.facts)]
-    rest += [[Untrusted(note)] for note in found.notes]
-    return Headline(found.verdict.value, *headline(review), why, rest)
+    rest += [[Untrusted(note)] for note in review.notes]
+    return Headline(review.verdict.value, *headline(review), why, rest)
 
 
 def _all_good(facts: Facts) -> Text:

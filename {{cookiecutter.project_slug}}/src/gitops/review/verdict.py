@@ -13,7 +13,7 @@ from pathlib import Path
 from gitops import github
 from gitops.markdown import code
 from gitops.review import codec, report
-from gitops.review.conclude import conclude
+from gitops.review.conclude import review_of
 from gitops.review.record import FORMAT, Outcome, Review
 from gitops.shell import CommandError, say
 
@@ -63,11 +63,10 @@ def print_verdict(sources: Sources, needs: str) -> int:
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a") as file:
             file.write(report.render(review))
-    found = review.conclusion
-    say(("The review itself: " if failed else "") + " ".join(report.HEADLINES[found.verdict]))
-    for line in (*found.reasons, *found.warnings, *found.notes):
+    say(("The review itself: " if failed else "") + " ".join(report.HEADLINES[review.verdict]))
+    for line in (*review.reasons, *review.warnings, *review.notes):
         say(f"- {code(line).replace('##[', '## [')}")  # never a line that the runner takes for a command
-    return int(bool(failed) or found.verdict is Outcome.BLOCKS)
+    return int(bool(failed) or review.verdict is Outcome.BLOCKS)
 
 
 def combined(sources: Sources) -> Review:
@@ -82,14 +81,13 @@ def combined(sources: Sources) -> Review:
     if sources.assessment is None:
         return own
     base = read(sources.assessment, sources.sha256)
-    if own.conclusion.verdict is not Outcome.BLOCKS and not base.facts.unjudged:
+    if own.verdict is not Outcome.BLOCKS and not base.facts.unjudged:
         return base
     shown = replace(own.facts, changes=base.facts.changes, base=base.facts.base, unjudged=base.facts.unjudged)
-    found = conclude(shown)
-    reasons = tuple(dict.fromkeys((*found.reasons, *own.conclusion.reasons, *base.conclusion.reasons)))
-    if reasons:
-        found = replace(found, verdict=Outcome.BLOCKS, reasons=reasons)
-    return Review(FORMAT, found, shown)
+    found = review_of(shown)
+    if reasons := tuple(dict.fromkeys((*found.reasons, *own.reasons, *base.reasons))):
+        return replace(found, verdict=Outcome.BLOCKS, reasons=reasons)
+    return found
 
 
 def read(path: Path, sha256: str | None = None) -> Review:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from stat import S_ISDIR
 
 import psutil
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -36,11 +37,15 @@ def new_key() -> tuple[str, str]:
 
 
 class Keys:
-    """The digests in SERVICE_KEYS and in the file SERVICE_KEYS_FILE, which is read again whenever it changes."""
+    """The digests in SERVICE_KEYS and in SERVICE_KEYS_FILE, which is read again whenever it changes.
+
+    That is one file, or a folder with a file for each caller, as a mounted Secret is.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.file = environ.get("SERVICE_KEYS_FILE", "")
-        self.configured = bool(self.file or environ.get("SERVICE_KEYS", "").strip())
+        file = environ.get("SERVICE_KEYS_FILE", "")
+        self.file = Path(file) if file else None
+        self.configured = bool(file or environ.get("SERVICE_KEYS", "").strip())
         self._given = _digests("SERVICE_KEYS", environ.get("SERVICE_KEYS", ""))
         self._mounted: list[bytes] = []
         self._stamp: object = ()
@@ -50,7 +55,9 @@ class Keys:
         if self.file and (stamp := _stamp(self.file)) != self._stamp:
             self._stamp = stamp
             try:
-                self._mounted = _digests("SERVICE_KEYS_FILE", Path(self.file).read_text(encoding="utf-8"))
+                paths = [Path(file.path) for file in _files(self.file)] if self.file.is_dir() else [self.file]
+                texts = [path.read_text(encoding="utf-8") for path in paths]
+                self._mounted = _digests("SERVICE_KEYS_FILE", "\n".join(texts))
                 logger.info("SERVICE_KEYS_FILE: %d keys known", len(self._mounted))
             except (OSError, UnicodeDecodeError) as error:
                 self._mounted = []
@@ -138,9 +145,27 @@ def _digests(source: str, text: str) -> list[bytes]:
     return digests
 
 
-def _stamp(path: str) -> object:
+def _files(path: Path) -> list[os.DirEntry[str]]:
+    """Return the files of a folder; behind names with a dot Kubernetes keeps its own."""
+    with os.scandir(path) as entries:
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _stamp(path: Path) -> object:
+    """Return what changes whenever the file does, or a file of the folder."""
     try:
-        found = Path(path).stat()
+        found = path.stat()
+        return (_facts(found), _folder_stamp(path)) if S_ISDIR(found.st_mode) else _facts(found)
     except OSError:
         return None
+
+
+def _folder_stamp(path: Path) -> object:
+    try:
+        return _facts((path / "..data").stat())  # Kubernetes replaces what this leads to as a whole
+    except FileNotFoundError:
+        return [(file.name, *_facts(file.stat())) for file in _files(path)]
+
+
+def _facts(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_ino, found.st_size

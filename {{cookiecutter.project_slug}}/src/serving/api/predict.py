@@ -48,7 +48,8 @@ class Predictor:
             Unscorable: a score is not finite.
         """
         records = query.records
-        scores = self.model.score(from_records(SCHEMA, records)).tolist()
+        matrices = from_records(SCHEMA, records)
+        scores = self.model.score(matrices).tolist()
         for i, value in enumerate(scores):
             if not math.isfinite(value):
                 raise Unscorable(i)
@@ -59,7 +60,7 @@ class Predictor:
             self.histogram.observe(value)
         self.log.write(self.names, records, rows)
         if query.reasons:
-            found = self.explainer.explain(records, query.reasons)
+            found = self.explainer.explain(matrices, query.reasons)
             rows = [row | {"reasons": reasons} for row, reasons in zip(rows, found, strict=True)]
         return self.names | {"predictions": rows}
 

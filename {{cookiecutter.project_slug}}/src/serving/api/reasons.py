@@ -7,15 +7,15 @@ leaves out what columns do together. Reference: Biecek & Burzykowski, Explanator
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from serving.model_file.opening import Model
-from serving.rows.matrices import Matrices, from_records
+from serving.rows.matrices import EPOCH, Matrices, from_records
 from serving.rows.schema import Schema
 
 AT_ONCE = 10_000  # rows scored in one call: bounds the memory that a wide table's many copies take
@@ -27,22 +27,23 @@ class Explainer:
     """Gives reasons for one model's scores; `typical` maps each column to a value."""
 
     def __init__(self, model: Model, schema: Schema, typical: dict[str, Any]) -> None:
-        self.model, self.typical = model, typical
+        self.model = model
         self.binary = schema.target.task == "binary"
         self.columns = [*schema.numbers, *schema.categories]  # in the order of the matrices
-        self.places = {name: f"c{i}" for i, name in enumerate(schema.columns)}
-        self.schema = schema
+        self.kinds = {name: column.type for name, column in schema.columns.items()}
         row = json.dumps(typical | ({schema.id: "-"} if schema.id else {}))
         self.usual = from_records(schema, [schema.row_model().model_validate_json(row)])
+        (values,) = _rows(self.usual)
+        self.typical = [_words(self.kinds[name], value) for name, value in zip(self.columns, values, strict=True)]
 
-    def explain(self, records: Sequence[BaseModel], most: int) -> Iterator[list[dict[str, Any]]]:
-        """Yield up to `most` reasons for each record, as `api.Reason`, the strongest first."""
+    def explain(self, matrices: Matrices, most: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield up to `most` reasons for each of n rows, as `api.Reason`, the strongest first."""
         step = max(1, AT_ONCE // len(self.columns))
-        for start in range(0, len(records), step):
-            part = records[start : start + step]
-            for record, effects in zip(part, self.effects(from_records(self.schema, part)), strict=True):
+        for start in range(0, len(next(iter(matrices.values()))), step):
+            part = {name: matrix[start : start + step] for name, matrix in matrices.items()}
+            for own, effects in zip(_rows(part), self.effects(part), strict=True):
                 strongest = np.argsort(-np.abs(effects), kind="stable")[:most]
-                yield [self._reason(record, j, float(effects[j])) for j in strongest if abs(effects[j]) > SMALLEST]
+                yield [self._reason(own[j], j, float(effects[j])) for j in strongest if abs(effects[j]) > SMALLEST]
 
     def effects(self, matrices: Matrices) -> NDArray[np.float64]:
         """Return how far each of p columns moves n scores away from where its typical value has them, [n, p].
@@ -67,17 +68,26 @@ class Explainer:
         odds: NDArray[np.float64] = np.log(inside / (1 - inside))
         return odds
 
-    def _reason(self, record: BaseModel, j: int, effect: float) -> dict[str, Any]:
+    def _reason(self, own: Any, j: int, effect: float) -> dict[str, Any]:
         name = self.columns[j]
-        own, usual = (_words(value) for value in (getattr(record, self.places[name]), self.typical[name]))
+        value, usual = _words(self.kinds[name], own), self.typical[j]
         verb = "raises" if effect > 0 else "lowers"
         outcome = f"{verb} the score" if self.binary else f"{verb} the prediction by {abs(effect):,.4g}"
-        return {"column": name, "effect": effect, "text": f"{name} is {own}, typical is {usual}: {outcome}"}
+        return {"column": name, "effect": effect, "text": f"{name} is {value}, typical is {usual}: {outcome}"}
 
 
-def _words(value: Any) -> str:
-    if value is None:
+def _rows(matrices: Matrices) -> Iterator[list[Any]]:
+    """Yield each row's values in the order of the columns."""
+    for parts in zip(*(matrix.tolist() for matrix in matrices.values()), strict=True):
+        yield [value for part in parts for value in part]
+
+
+def _words(kind: str, value: Any) -> str:
+    """Return a value of the model's inputs as a person would write it."""
+    if value == "" or value != value:  # NaN
         return "missing"
-    if isinstance(value, bool):
+    if kind == "boolean":
         return "yes" if value else "no"
-    return f"{value:,.6g}" if isinstance(value, int | float) else str(value)
+    if kind == "date" and 0 < value + EPOCH <= date.max.toordinal():  # a typed file may hold days far beyond
+        return date.fromordinal(int(value) + EPOCH).isoformat()
+    return str(value) if kind == "category" else f"{value:,.6g}"

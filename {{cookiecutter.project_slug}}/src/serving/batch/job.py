@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import astuple
 from hashlib import md5
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -20,8 +21,11 @@ from typing import TextIO
 import pyarrow as pa
 from tqdm import tqdm
 
+from serving.batch import layout as layouts
+from serving.batch.layout import Layout
 from serving.batch.parts import Files, begin, discard, publish, write
 from serving.batch.remote import Remote
+from serving.batch.reviewed import DEV, running_release
 from serving.batch.scorer import Scorer, outputs, score_batch
 from serving.batch.source import Source
 from serving.model_file.opening import MODEL, open_model
@@ -33,32 +37,54 @@ BATCH_ROWS = 32_768
 THREADS = 2  # passing texts to the model holds Python's lock, so a third thread would only wait
 ROWS_PER_WORKER = 1_000_000  # rows for which another process earns the seconds that its start takes
 QUEUED_PER_WORKER = 2  # batches that wait for each worker, so that none waits for the reader
+PLAIN = Layout()
 PROGRESS_SECONDS = 5.0  # seconds between two lines of progress in a log
 
 
 def run(
-    source: str, target: str, errors: Path | None, batch_rows: int | None, workers: int | None, *, force: bool
+    source: str,
+    target: str,
+    errors: Path | None,
+    batch_rows: int | None,
+    workers: int | None,
+    *,
+    force: bool,
+    layout: Layout = PLAIN,
+    reasons: int | None = None,
 ) -> None:
     """Score the rows of `source` into `target`, and write those that break schema.yaml to `errors`, with the reason.
 
     Raises:
         ModelError: the source, the model or a path can't be used, there are no rows, or the work was interrupted.
     """
-    files, scorer = _files(target, errors), _scorer()
+    files, scorer = _files(target, errors, layout), _scorer(reasons or 0)
     rows = Source(source, scorer.schema)
     batch_rows = batch_rows or BATCH_ROWS
-    job = {"input": rows.identity(), "model": scorer.version, "schema": _md5(PATH.read_bytes()), "options": scorer[3:]}
-    with begin(files, job | {"batch rows": batch_rows, "output": str(files.remote or files.out.suffix)}, force=force):
+    job = {
+        "input": rows.identity(),
+        "model": scorer.md5,
+        "schema": _md5(PATH.read_bytes()),
+        "options": scorer[3:],
+        "batch rows": batch_rows,
+        "output": str(files.remote or files.out.suffix),
+        "layout": astuple(layout),
+    }
+    with begin(files, job, force=force):
         total = _score(scorer, rows, files, batch_rows, workers)
         if not total:
             discard(files)
             raise ModelError(f"{rows.where} has no rows, so there is nothing to score: check what wrote it")
-        bad = publish(files, outputs(scorer.schema))
+        bad, guarded = publish(files, outputs(scorer))
     where = f"; the other {bad:,} and why: {files.errors}" if bad else ""
-    print(f"{files.remote or files.out}: {total - bad:,} of {total:,} rows scored by model {scorer.version[:8]}{where}")
+    named = "model" if scorer.release == DEV else f"release {scorer.release}, model"
+    print(f"{files.remote or files.out}: {total - bad:,} of {total:,} rows scored by {named} {scorer.md5[:8]}{where}")
+    if layout.top is not None and layout.top < total - bad:
+        print(f"{files.remote or files.out} holds the {layout.top:,} highest scores of them")
+    if guarded:
+        print(f"{guarded:,} cells start with = + - @ or a tab, and got a ' in front: a spreadsheet would compute them")
 
 
-def _files(target: str, errors: Path | None) -> Files:
+def _files(target: str, errors: Path | None, layout: Layout) -> Files:
     remote = Remote(target) if "://" in target else None
     out = Path(Path(remote.path).name if remote else target)
     if out.suffix not in (".csv", ".parquet") and (out.suffix or remote):
@@ -67,16 +93,18 @@ def _files(target: str, errors: Path | None) -> Files:
         raise ModelError(
             f"{out} is {'a folder' if out.suffix else 'a file'}: with a suffix OUT is a file, else a folder"
         )
-    return Files(out, errors or out.with_name(f"{out.name}.errors.csv"), remote)
+    layouts.fits(layout, out)
+    return Files(out, errors or out.with_name(f"{out.name}.errors.csv"), remote, layout)
 
 
-def _scorer() -> Scorer:
+def _scorer(reasons: int) -> Scorer:
     schema = load_schema()
     open_model()  # says what is wrong with it
     content = MODEL.read_bytes()
     threshold = float(param("threshold")) if schema.target.task == "binary" else 0.0
     policy = (read_yaml(PARAMS).get("service") or {}).get("unknown_category", "reject")
-    return Scorer(schema, content, _md5(content), threshold, policy == "reject")
+    most = min(reasons, len(schema.columns))
+    return Scorer(schema, content, _md5(content), threshold, policy == "reject", running_release(), most)
 
 
 def _md5(content: bytes) -> str:
@@ -149,6 +177,8 @@ def _end_with_parent() -> None:
 def _part(scorer: Scorer, batch: pa.RecordBatch, first: int, files: Files, index: int) -> None:
     """Score a batch and write its files; the one of the scores is last, and tells that the part is there."""
     scores, errors = score_batch(scorer, batch, first)
+    if files.layout.ranked:
+        scores = layouts.sorted_part(scores, first)
     if errors.num_rows:
         write(errors, files.part("errors", index))
     write(scores, files.part("scores", index))

@@ -6,12 +6,14 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
+from serving.batch import layout
+from serving.batch.layout import Layout
 from serving.batch.remote import Remote
 from serving.batch.scorer import ERRORS
 from serving.rows.errors import ModelError
@@ -29,6 +31,7 @@ class Files:
     out: Path
     errors: Path
     remote: Remote | None = None
+    layout: Layout = Layout()
 
     @property
     def parts(self) -> Path:
@@ -42,7 +45,15 @@ class Files:
 
     def part(self, kind: str, index: int) -> Path:
         """Return the file of one part's `scores` or `errors`."""
-        return self.parts / kind / f"{index:06d}{'.csv' if kind == 'errors' else self.out.suffix or '.parquet'}"
+        text = kind == "errors" or (self.out.suffix == ".csv" and self.layout.plain)
+        return self.parts / kind / f"{index:06d}{'.csv' if text else '.parquet'}"
+
+
+class Published(NamedTuple):
+    """What a finished job tells: how many rows are bad, and how many cells a spreadsheet would have computed."""
+
+    bad: int
+    guarded: int
 
 
 def begin(files: Files, job: dict[str, Any], *, force: bool) -> IO[str]:
@@ -80,20 +91,32 @@ def write(table: pa.Table, path: Path) -> None:
     if path.suffix == ".csv":
         csv.write_csv(table, aside, csv.WriteOptions(include_header=False, batch_size=WRITTEN))
     else:
-        parquet.write_table(table, aside)
+        parquet.write_table(
+            table, aside, row_group_size=layout.ROW_GROUP if layout.PLACE in table.schema.names else None
+        )
     aside.replace(path)
 
 
-def publish(files: Files, schema: pa.Schema) -> int:
-    """Join the parts, move the whole into place, and return the number of bad rows."""
+def publish(files: Files, schema: pa.Schema) -> Published:
+    """Join the parts, and move the whole into place; `schema` has the columns of a part's scores."""
     scores, errors = (sorted((files.parts / kind).iterdir()) for kind in ("scores", "errors"))
-    bad = sum(_bad(part) for part in errors)
+    bad, guarded = sum(_bad(part) for part in errors), 0
     if errors:
-        _join(errors, ERRORS, files.parts / "errors.csv").replace(files.errors)
+        whole = files.parts / "errors.csv"
+        if files.layout.dialect:
+            guarded += layout.write(map(_read_errors, errors), ERRORS, files.layout, whole)
+        else:
+            _join(errors, ERRORS, whole)
+        whole.replace(files.errors)
     else:
         files.errors.unlink(missing_ok=True)
     if files.out.suffix:
-        whole = _join(scores, schema, files.parts / f"out{files.out.suffix}")
+        whole = files.parts / f"out{files.out.suffix}"
+        if files.layout.plain:
+            _join(scores, schema, whole)
+        else:
+            columns, tables = layout.arranged(scores, schema, files.layout)
+            guarded += layout.write(tables, columns, files.layout, whole)
         files.remote.send(whole) if files.remote else whole.replace(files.out)
     else:
         if files.out.exists():
@@ -101,7 +124,7 @@ def publish(files: Files, schema: pa.Schema) -> int:
         (files.parts / "scores").rename(files.out)
         shutil.rmtree(files.old, ignore_errors=True)
     discard(files)
-    return bad
+    return Published(bad, guarded)
 
 
 def discard(files: Files) -> None:
@@ -110,7 +133,7 @@ def discard(files: Files) -> None:
     shutil.rmtree(files.old)
 
 
-def _join(parts: list[Path], schema: pa.Schema, whole: Path) -> Path:
+def _join(parts: list[Path], schema: pa.Schema, whole: Path) -> None:
     if whole.suffix == ".csv":
         with whole.open("wb") as file:
             csv.write_csv(schema.empty_table(), file)
@@ -118,14 +141,15 @@ def _join(parts: list[Path], schema: pa.Schema, whole: Path) -> Path:
                 with part.open("rb") as source:
                     shutil.copyfileobj(source, file)
     else:
-        with parquet.ParquetWriter(whole, schema) as writer:
-            for part in parts:
-                writer.write_table(parquet.read_table(part))
-    return whole
+        layout.write(map(parquet.read_table, parts), schema, Layout(), whole)
 
 
 def _bad(part: Path) -> int:
     """Return the number of rows that a part of the errors is about."""
-    names, rows = csv.ReadOptions(column_names=ERRORS.names), csv.ConvertOptions(include_columns=["row"])
-    table = csv.read_csv(part, names, csv.ParseOptions(newlines_in_values=True), rows)
-    return int(pc.count_distinct(table["row"]).as_py())
+    return int(pc.count_distinct(_read_errors(part)["row"]).as_py())
+
+
+def _read_errors(part: Path) -> pa.Table:
+    names = csv.ReadOptions(column_names=ERRORS.names)
+    cells = csv.ConvertOptions(column_types=ERRORS, strings_can_be_null=True, quoted_strings_can_be_null=False)
+    return csv.read_csv(part, names, csv.ParseOptions(newlines_in_values=True), cells)

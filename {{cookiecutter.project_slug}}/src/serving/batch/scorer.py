@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from serving.api.reasons import Explainer
 from serving.batch.columns import Fault, check, texts
 from serving.batch.rows_csv import MALFORMED
-from serving.model_file.opening import Model, load_model
+from serving.model_file.opening import Model, load_model, reference
 from serving.rows.matrices import Matrices
 from serving.rows.schema import Schema
 
@@ -21,19 +22,37 @@ ERRORS = pa.schema([("row", pa.int64()), ("id", TEXT), ("column", TEXT), ("value
 
 
 class Scorer(NamedTuple):
-    """All that a row's score follows from, and pickles: `model` is the file's content, `version` how it is told."""
+    """All that a row of the output follows from, and pickles.
+
+    Attributes:
+        schema: what a row is.
+        model: the model file's content.
+        md5: of it, by which dvc.lock names it.
+        threshold: the score from which on a row gets the positive label.
+        reject_unknown: a category that schema.yaml does not list is a fault, and not a missing value.
+        release: the version whose model this is, or "dev".
+        reasons: how many each row gets.
+    """
 
     schema: Schema
     model: bytes
-    version: str
+    md5: str
     threshold: float
     reject_unknown: bool
+    release: str = "dev"
+    reasons: int = 0
 
 
-def outputs(schema: Schema) -> pa.Schema:
-    """Return a prediction's columns: the id, or the row's number where rows have none, and a label if there are two."""
-    label = [("label", TEXT)] if schema.target.task == "binary" else []
-    return pa.schema([("id", TEXT), ("score", pa.float64()), *label, ("model", TEXT)])
+def outputs(scorer: Scorer) -> pa.Schema:
+    """Return a prediction's columns; which release and model made it stands in Parquet's own metadata too.
+
+    They are the id, or the row's number where rows have none, the score, a label if the target has two values, the
+    reasons, the release and the start of the model's MD5.
+    """
+    label = [("label", TEXT)] if scorer.schema.target.task == "binary" else []
+    reasons = [(f"reason_{number}", TEXT) for number in range(1, scorer.reasons + 1)]
+    columns = [("id", TEXT), ("score", pa.float64()), *label, *reasons, ("model_version", TEXT), ("model", TEXT)]
+    return pa.schema(columns, {"model_version": scorer.release, "model_md5": scorer.md5})
 
 
 def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.Table, pa.Table]:
@@ -47,7 +66,8 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.T
     """
     schema, count = scorer.schema, batch.num_rows
     inputs, faults = check(schema, batch, reject_unknown=scorer.reject_unknown)
-    scores = _scores(load_model(scorer.model), inputs, count)  # of bad rows too: a batch is scored as it came
+    model = load_model(scorer.model)
+    scores = _scores(model, inputs, count)  # of bad rows too: a batch is scored as it came
     rows = pa.array(np.arange(first, first + count))
     ids = texts(batch[schema.id] if schema.id else rows)
     if schema.id and ids.null_count:
@@ -61,8 +81,9 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch, first: int) -> tuple[pa.T
     if schema.target.task == "binary":
         labels = (pa.scalar(label, TEXT) for label in (schema.target.positive, schema.target.negative))
         columns.append(pc.if_else(pa.array(scores >= scorer.threshold), *labels))
-    columns.append(pa.repeat(pa.scalar(scorer.version[:8], TEXT), count))
-    table = pa.table(columns, schema=outputs(schema))
+    columns += _reasons(scorer, model, inputs, good)
+    columns += [pa.repeat(pa.scalar(text, TEXT), count) for text in (scorer.release, scorer.md5[:8])]
+    table = pa.table(columns, schema=outputs(scorer))
     return (table if good.all() else table.filter(pa.array(good))), _errors(batch, rows, ids, faults)
 
 
@@ -70,6 +91,18 @@ def _scores(model: Model, inputs: Matrices, count: int) -> NDArray[np.float64]:
     """Score a few thousand rows at a time: what the model computes in between then stays in the processor's cache."""
     slices = [slice(i, i + SLICE) for i in range(0, count, SLICE)]
     return np.concatenate([model.score({name: x[rows] for name, x in inputs.items()}) for rows in slices])
+
+
+def _reasons(scorer: Scorer, model: Model, inputs: Matrices, good: NDArray[np.bool_]) -> list[pa.Array]:
+    """Return the columns of the reasons, the strongest first; null where a row has no more, and for bad rows."""
+    if not scorer.reasons:
+        return []
+    explainer = Explainer(model, scorer.schema, reference(model)["typical"])
+    found = explainer.explain({name: matrix[good] for name, matrix in inputs.items()}, scorer.reasons)
+    told = np.full((len(good), scorer.reasons), None, object)
+    for row, reasons in zip(np.flatnonzero(good), found, strict=True):
+        told[row, : len(reasons)] = [reason["text"] for reason in reasons]
+    return [pa.array(column, TEXT) for column in told.T]
 
 
 def _malformed(batch: pa.RecordBatch, faults: list[Fault]) -> list[Fault]:
