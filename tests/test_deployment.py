@@ -307,6 +307,7 @@ def edit_by_hand(world: World, old: str, new: str) -> None:
     manifests.write_text(text.replace(old, new))
     world.git("commit", "--quiet", "--all", "-m", "Try something")
     world.git("push", "--quiet", "origin", "HEAD:env/production")
+    world.git("switch", "--quiet", "--detach", "origin/main")
 
 
 def downloaded(world: World, version: str) -> Path:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,8 @@ def operator(released_project: Laptop, tmp_path: Path) -> Operator:
     """Return an operator of a project whose 1.1.0 runs everywhere, in the place of 1.0.0."""
     needs("kubectl")
     project, made = released_project, Operator(released_project, tmp_path)
+    for mount in (".git/worktrees", ".dvc/store"):  # of the project that this one is a copy of
+        shutil.rmtree(project.path / mount)
     project.run("git switch --quiet main", f"git init --quiet --bare --initial-branch=main {made.origin}")
     project.run(f"git remote add origin {made.origin}", "python -m gitops store push")
     project.run("git push --quiet --tags --set-upstream origin main")
