@@ -151,6 +151,7 @@ def test_every_command_of_the_runbook(operator: Operator) -> None:
 
     begun = time.monotonic()
     (said,) = follow("Go back now")
+    print(f"go back now: {time.monotonic() - begun:.1f} s")
     assert time.monotonic() - begun < 20 and operator.version() == "1.0.0"
     assert "takes back the model, 1.1.0 → 1.0.0; all of it as it ran then, byte for byte" in said
     follow("Go back now")
@@ -234,6 +235,9 @@ def prediction(operator: Operator) -> None:
     )
     _, there, verified, _ = operator.follow("Which data and code made this prediction")
     assert "Data and pipelines are up to date." in there and "✓ data remote" in verified
+    operator.follow("Which data and code made this prediction")
+    files = operator.path.with_name("churn-model-files")
+    assert (files / "build/model.bin").read_bytes() == (operator.path / "build/model.bin").read_bytes()
 
 
 def settings(operator: Operator) -> None:

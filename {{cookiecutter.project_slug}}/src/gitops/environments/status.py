@@ -9,7 +9,7 @@ from gitops import tags
 from gitops.environments import apply, branches, deployed
 from gitops.environments.branches import ENVIRONMENTS, State
 from gitops.environments.deployed import Deployed
-from gitops.environments.rollback import previous
+from gitops.environments.rollback import keeps_settings, previous
 from gitops.environments.transition import subject
 from gitops.erase import record
 from gitops.identifiers import one_line
@@ -106,7 +106,7 @@ def _lines(place: _Place) -> list[str]:
     if now and place.erased:
         lines.append(f"{name}: {now.version} was trained on rows that were erased since ({place.erased}).")
     if now and place.back:
-        kept = f", and keeps the settings of {now.settings[:9]}" if now.own_settings else ""
+        kept = f", and keeps the settings of {now.settings[:9]}" if keeps_settings(now) else ""
         lines.append(f"A rollback of {name} takes back the model: {now.version or 'what runs'} → {place.back}{kept}.")
     for one in place.waiting:
         lines.append(f"Not yet in {name}: {one.version}, released {one.date[:10]} ({one.reason})")
