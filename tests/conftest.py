@@ -19,7 +19,20 @@ sys.pycache_prefix = harness.BYTECODE
 
 # Of the slow tests, the longest ones. Workers steal from the end of this order, so those that build images stay with
 # the first worker, and share one podman.
-LONGEST = ("faults", "deployment", "image", "project", "adopt", "lifecycle", "second_person", "release", "hostile")
+LONGEST = (
+    *(
+        "faults",
+        "deployment",
+        "image",
+        "own_model",
+        "serve_environment",
+        "project",
+        "adopt",
+        "independent",
+        "lifecycle",
+    ),
+    *("second_person", "release", "hostile", "foreign_model", "erase", "fetch", "golden", "card", "review", "skops"),
+)
 
 collect_ignore = ["generated"]  # they run in a generated project
 

@@ -52,10 +52,16 @@ def _not_root(objects: list[Object]) -> bool:
     return security["runAsNonRoot"] is True and security["runAsUser"] == UID
 
 
+def fields(value: Any) -> set[str]:
+    """Return the names of all fields, however deep."""
+    if isinstance(value, dict):
+        return {*value, *(name for inner in value.values() for name in fields(inner))}
+    return {name for inner in value for name in fields(inner)} if isinstance(value, list) else set()
+
+
 def _any_user(objects: list[Object]) -> bool:
     """Nothing names a user or group, which OpenShift would refuse; it then takes one of the namespace's range."""
-    contexts = [pod(objects)["securityContext"], container(objects)["securityContext"]]
-    return contexts[0]["runAsNonRoot"] is True and not any(USERS & set(context) for context in contexts)
+    return pod(objects)["securityContext"]["runAsNonRoot"] is True and not USERS & fields(objects)
 
 
 def _apart(objects: list[Object]) -> bool:
@@ -160,7 +166,7 @@ KSERVE: dict[str, Callable[[list[Object]], bool]] = {
         DIGEST.fullmatch(_predictor(objects)["model"]["storageUri"].removeprefix("oci+native://"))
     ),
     "restricted": _runtime_restricted,
-    "any user": lambda objects: not USERS & {*_predictor(objects)["securityContext"]},
+    "any user": lambda objects: not USERS & fields(objects),
     "no service account token": lambda objects: _predictor(objects)["automountServiceAccountToken"] is False,
     "requests and limits": lambda objects: all(
         set(_predictor(objects)["model"]["resources"][kind]) == {"cpu", "memory"} for kind in ("requests", "limits")

@@ -112,7 +112,7 @@ def test_an_unknown_table_lives_the_whole_day(
 
     project("uv", "run", "dvc", "repro")
     metrics = json.loads((project.path / "metrics.json").read_text())
-    assert metrics[metric] > 0.6 and metrics["rows"] == 120
+    assert metrics[metric] > 0.6 and 90 < metrics["rows"] < 150  # of 600, a fifth by chance
     project("uv", "run", "pytest", "-q")
     project("git", "add", "--all")
     project("uv", "run", "pre-commit", "run", "--all-files")
@@ -126,7 +126,7 @@ def test_an_unknown_table_lives_the_whole_day(
     project("git", "commit", "--quiet", "-am", "Try trees")
     project("uv", "run", "gitops", "store", "push")
     report = project("uv", "run", "gitops", "review")
-    assert f"| `{metric}` | " in report and "Both models scored the same 120 held-out rows" in report
+    assert f"| `{metric}` | " in report and f"Both models scored the same {metrics['rows']} held-out rows" in report
 
     with served(project.path, project.env, "uv", "run") as service:
         status, answer = service.ask("/predict", {"records": [record(project, row) for row in rows[:50]]})
@@ -147,7 +147,7 @@ def test_a_new_schema_is_reviewed_unpaired_and_says_why(on_laptop: Laptop, tmp_p
     on_laptop.run(f"python -m model adopt {table} --target Ausfall", "dvc repro --quiet")
     report = on_laptop.review(push=False)
     assert "**Not on the same rows**, so no interval: `the champion can't score these rows (error: " in report
-    assert "| `roc_auc` | 0.84" in report
+    assert "| `roc_auc` | 0.83" in report
 
 
 BAD: dict[str, tuple[bytes, str, str]] = {

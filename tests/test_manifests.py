@@ -26,7 +26,7 @@ from policy import Object
 IMAGE = f"registry.example.com:5000/acme/churn-model@sha256:{'a' * 64}"
 CLUSTERS = ["1.30.0", "1.37.0"]
 WATCHED = ("service-monitor", "alerts", "dashboard")
-COMPONENTS = (*WATCHED, "ingress", "gateway", "openshift", "kserve")
+COMPONENTS = (*WATCHED, "ingress", "gateway", "nightly-scores", "openshift", "kserve")
 OPTIONS = [(), *((name,) for name in COMPONENTS), COMPONENTS[:-1]]
 # no schema of Kubernetes' own
 CUSTOM = {kind for _, kind in published.MODULES} | {"Route", "InferenceService"}
@@ -88,6 +88,11 @@ def objects(files: dict[str, str]) -> list[Object]:
     return list(yaml.safe_load_all(files["manifests.yaml"]))
 
 
+def of_service(made: list[Object]) -> list[Object]:
+    """Leave out the nightly job, which test_nightly_scores.py looks at."""
+    return [entry for entry in made if not entry["metadata"]["name"].endswith("-nightly-scores")]
+
+
 def valid(entry: Object) -> None:
     """Assert that the oldest and the newest cluster take an object, with no field that they do not know."""
     for version in CLUSTERS:
@@ -105,8 +110,13 @@ def test_every_component_is_valid_and_keeps_the_policy(
         rules = policy.KSERVE
     else:
         rules = policy.OPENSHIFT if "openshift" in components else policy.RULES
-        assert len(made) == len(policy.KINDS) + len(components)
-    assert policy.violations(made, rules) == []
+        assert len(made) == len(policy.KINDS) + len(components) + ("nightly-scores" in components)
+    assert policy.violations(of_service(made), rules) == []
+    if "openshift" in components:
+        assert not policy.USERS & policy.fields(made), "the nightly job's neither"
+    for entry in made:
+        if entry["kind"] == "NetworkPolicy" and entry not in of_service(made):
+            assert entry["spec"]["ingress"] == [], "a component that lets callers in lets them into the service alone"
     for entry in made:
         if entry["kind"] not in CUSTOM:
             valid(entry)

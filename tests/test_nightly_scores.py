@@ -18,13 +18,13 @@ IMAGE = f"registry.example.com/acme/churn-model@sha256:{'a' * 64}"
 NAME = "churn-model-nightly-scores"
 RULES = (
     *("image by digest", "not root", "no privilege escalation", "read-only root", "no capabilities", "seccomp"),
-    *("no service account token", "requests and limits"),
+    *("no service account token", "requests and limits", "a registry's password"),
 )
 
 
-@pytest.fixture(scope="module")
-def made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
-    """Return the objects of an environment with the component."""
+@pytest.fixture(scope="module", params=[(), ("service-monitor", "ingress", "gateway", "openshift")], ids=str)
+def made(template: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[Object]:
+    """Return the objects of an environment with the component; `request.param`: and these others."""
     try:
         manifests._builder()
     except CommandError:
@@ -32,8 +32,11 @@ def made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Objec
     folder = tmp_path_factory.mktemp("nightly")
     env = environment(folder / "home")
     project = bake(template, folder, env)
-    with (project / "deploy/overlays/production/kustomization.yaml").open("a") as overlay:
-        overlay.write("components: [../../components/nightly-scores]\n")
+    overlay = project / "deploy/overlays/production/kustomization.yaml"
+    for name in ("nightly-scores", *request.param):
+        line = f"- ../../components/{name}\n"
+        assert f"# {line}" in overlay.read_text()
+        overlay.write_text(overlay.read_text().replace(f"# {line}", line))
     run("git", "add", "--all", cwd=project, env=env)
     run("git", "commit", "--quiet", "-m", "Release", cwd=project, env=env)
     commit = run("git", "rev-parse", "HEAD", cwd=project, env=env)
@@ -52,13 +55,14 @@ def named(made: list[Object], kind: str, name: str) -> Object:
 def test_it_is_valid_and_as_safe_as_the_service(made: list[Object]) -> None:
     job = named(made, "CronJob", NAME)
     for entry in (job, named(made, "NetworkPolicy", NAME)):
-        for version in ("1.32.0", "1.37.0"):
+        for version in ("1.30.0", "1.37.0"):
             kubernetes_validate.validate(entry, version, strict=True)
     pod = job["spec"]["jobTemplate"]["spec"]["template"]
     service = policy.only(made, "Deployment")
     as_service = [entry for entry in made if entry["kind"] != "Deployment"]
     as_service.append(service | {"spec": service["spec"] | {"template": pod}})
-    assert [rule for rule in RULES if not policy.RULES[rule](as_service)] == []
+    rules = policy.OPENSHIFT if any(entry["kind"] == "Route" for entry in made) else policy.RULES
+    assert [rule for rule in RULES if not rules[rule](as_service)] == []
     (container,) = pod["spec"]["containers"]
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp", "/scores"}  # noqa: S108
     claims = [volume["persistentVolumeClaim"] for volume in pod["spec"]["volumes"] if "emptyDir" not in volume]

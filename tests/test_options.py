@@ -72,7 +72,7 @@ def test_supported(bake: Bake, answers: dict[str, str]) -> None:
         assert metadata["requires-python"] == f"=={answers['python_version']}.*"
     owner = answers.get("code_owner", "@acme")
     lines = (project / ".github/CODEOWNERS").read_text().splitlines()
-    assert all(line.endswith(f" {owner}") for line in lines if not line.startswith("#"))
+    assert [line for line in lines if not line.startswith(("#", "/"))] == [f"* {owner}"]
 
 
 @pytest.mark.parametrize(("answers", "sentence"), REFUSED, ids=[name(answers) for answers, _ in REFUSED])

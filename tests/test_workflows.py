@@ -94,6 +94,26 @@ def test_a_job_that_may_write_runs_no_code_of_a_pull_request(file: Path) -> None
             assert "head.repo.full_name == github.repository" in job["if"]
 
 
+def test_a_job_that_decides_or_may_write_finds_no_module_beside_the_factory(file: Path) -> None:
+    """`src/json.py`, or a start-up module there, takes no module's place: `src/` is not on the path."""
+    if file.parents[2] == ROOT:
+        return
+    for name, job in jobs(file).items():
+        if "write" in job["permissions"].values() or name in ("assess", "verdict", "plan"):
+            commands = "\n".join(step.get("run", "") for step in job["steps"])
+            installed = "uv sync --locked --no-editable" in commands
+            starts = re.findall(r"uv run .*|python3 .*", commands)
+            wanted = "uv run --no-sync gitops " if installed else "python3 -I src/gitops/isolated.py "
+            assert starts and all(line.startswith(wanted) for line in starts), name
+
+
+def test_no_cache_reaches_a_job_that_decides_or_releases(file: Path) -> None:
+    for name, job in jobs(file).items():
+        for step in job["steps"]:
+            if "setup-uv" in step.get("uses", "") and name not in ("check", "review", "test"):
+                assert step["with"]["enable-cache"] is False, name
+
+
 def test_secrets_are_the_runs_own_token_and_the_password_of_a_registry(file: Path) -> None:
     named = set(re.findall(r"secrets\.(\w+)", file.read_text()))
     assert named == ({"REGISTRY_PASSWORD"} if file.name == "release.yml" else set())

@@ -57,8 +57,12 @@ def add_commands(commands: Any) -> None:
         help="CSV that Excel and its like open right, in a language that writes 0.5 (then commas between cells) or 0,5"
         " (then semicolons): with the mark of UTF-8, and a ' ahead of cells that it would compute",
     )
-    people.add_argument("--delimiter", choices=(",", ";", "|", "tab"), help="what stands between the cells of CSV")
-    people.add_argument("--decimal", choices=(".", ","), help="the decimal mark of CSV; a comma makes --delimiter ';'")
+    people.add_argument(
+        "--delimiter", choices=(",", ";", "|", "tab"), metavar="MARK", help="between the cells of CSV: , ; | or tab"
+    )
+    people.add_argument(
+        "--decimal", choices=(".", ","), metavar="MARK", help="in the numbers of CSV: . or , (then ; between the cells)"
+    )
     scoring.set_defaults(run=_score)
 
     contract = add("contract", "write openapi.json, what the service promises its callers")

@@ -100,7 +100,7 @@ def _plan(project: Project, history: History, places: Kept, ids: Collection[str]
                 continue
             try:
                 inside = table.count(copy, column, ids).keys()
-            except CommandError:
+            except (CommandError, OSError, ValueError):  # Arrow's errors are of the last two kinds
                 unread.append(version)
                 continue
             data += [version] if inside else []
@@ -110,6 +110,7 @@ def _plan(project: Project, history: History, places: Kept, ids: Collection[str]
             f"no row has the id {unknown[0]!r}, neither in {path} nor in the {len(history.data) - gone - len(unread)} "
             f"versions of it that can be read: check it (column {column!r})"
         )
+    say("› files on this machine that no commit names")
     theirs, others = map(places.expand, history.made_of(data))
     strays = places.others({*history.data, *theirs, *others})
     objects = {digest for digest, file in strays if _holds(file, (column, PREDICTED), ids)}
@@ -125,7 +126,7 @@ def _holds(path: Path, columns: Iterable[str], ids: Collection[str]) -> bool:
         try:
             if table.count(path, column, ids):
                 return True
-        except CommandError:
+        except (CommandError, OSError, ValueError):
             continue
     return False
 
@@ -234,8 +235,8 @@ def _column(project: Project) -> str:
     if column := description.load(project).id:
         return column
     raise CommandError(
-        f"{project.description} names no id column, so no row can be told by an id: set `id` in schema.yaml and run "
-        f"`uv run dvc repro`, or take the row out of {project.data} by hand"
+        f"{project.description} names no id column, so no row can be told by an id: name it where the rows are "
+        f"described, and run `uv run dvc repro`, or take the row out of {project.data} by hand"
     )
 
 

@@ -13,7 +13,7 @@ from gitops.project import Project, load, locked, md5
 from gitops.release import assets
 from gitops.release.bento import take_out
 from gitops.release_file import FORMAT
-from gitops.shell import CommandError, attempt, dvc, say
+from gitops.shell import CommandError, attempt, dvc, say, without_secrets
 
 
 def fetch_release(named: str, out: Path, folder: Path | None = None) -> int:
@@ -95,7 +95,7 @@ def _bring_model(project: Project, release: tags.Release, tree: Path, folder: Pa
             _from_bento(project, release, found, target, digest)
             return
     _configure_dvc(tree)
-    done = attempt(*dvc("pull", project.model), cwd=tree)
+    done = attempt(*dvc("pull", project.model), cwd=tree, env=without_secrets(bucket=True))
     if done.returncode or not target.is_file() or md5(target) != digest:
         raise CommandError(
             f"the model of {release.tag} is neither in the data remote nor in a release's files: `uv run gitops store "

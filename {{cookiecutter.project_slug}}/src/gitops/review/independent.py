@@ -17,7 +17,7 @@ from gitops import description, gates, identifiers, pipeline, store
 from gitops.git import git, paths
 from gitops.project import Project, load, md5
 from gitops.release import bento
-from gitops.review import codec, report, state
+from gitops.review import codec, owned, report, state
 from gitops.review.assess import Assignment, Obtained, begin, compared, same_model
 from gitops.review.baseline import champion_commit
 from gitops.review.changes import changes_since
@@ -104,7 +104,7 @@ def _check_rows(project: Project, base: CommitState, now: CommitState) -> None:
         Unjudged: what a row is changes, or the code that scores it, or where the factory finds them.
     """
     changed = set(paths("diff", "--name-only", "--no-renames", "--end-of-options", base.revision, now.revision))
-    if rows := sorted(changed & {*project.bento.files} - {project.model, "params.yaml"}):
+    if rows := sorted(changed & {*project.bento.files} - {project.model, *owned.PLAIN}):
         raise Unjudged(f"what a row is changes with {', '.join(rows)}")
     if code := sorted(changed & bento.code(project, ())):
         raise Unjudged(f"the code that scores rows changes: {', '.join(code[:3])}")

@@ -6,7 +6,7 @@ import traceback
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.api.observe import REQUEST_ID, new_request_id, refuse
+from serving.api.observe import REQUEST_ID, STATUS, new_request_id, refuse
 
 TOKEN = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")  # a caller's id that may stand in a header and in a log
 FAILED = "the service failed, and its log says where"
@@ -33,12 +33,10 @@ class Answers:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         identity = given if TOKEN.fullmatch(given) else new_request_id().encode()
         REQUEST_ID.set(identity.decode())
-        started = False
 
         async def named(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
+                scope[STATUS] = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity)]
             await send(message)
 
@@ -51,7 +49,7 @@ class Answers:
             log_failure("a request", error)
             answer = refuse(500, "failure", FAILED)
         # An answer that has begun can't be taken back: uvicorn closes a connection whose answer has no end.
-        return None if started else await answer(scope, receive, named)
+        return None if STATUS in scope else await answer(scope, receive, named)
 
 
 def log_failure(what: str, error: Exception) -> None:

@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.rows.errors import ModelError
 from serving.rows.parameters import PARAMS, param
@@ -29,6 +29,7 @@ FIELDS = ("time", "model_version", "model_md5", "request_id", "id", "score", "la
 TENTHS = tuple(i / 10 for i in range(1, 11))
 
 # A path that is none of these counts as "other": each value of a label takes memory, and callers choose paths.
+STATUS = "model.status"  # key of a request's ASGI scope: the status that it is answered with
 PATHS = {"/predict", "/livez", "/readyz", "/healthz", "/metrics", "/docs.json", "/"}
 
 REQUESTS = Counter("model_requests_total", "Requests answered", ["path", "status"])
@@ -71,8 +72,12 @@ def exposition() -> bytes:
     return generate_latest(every)
 
 
+counted = cache(REQUESTS.labels)  # which takes a lock and makes texts, for each request
+timed = cache(SECONDS.labels)
+
+
 class Meter:
-    """Counts requests and their time, whatever answers them."""
+    """Counts requests and their time, whatever answers them, by the status that `Answers` notes in the scope."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -81,21 +86,15 @@ class Meter:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         path = scope["path"] if scope["path"] in PATHS else "other"
-        status, begun = 500, time.perf_counter()
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
+        begun = time.perf_counter()
         try:
-            await self.app(scope, receive, noted)
+            await self.app(scope, receive, send)
         except asyncio.CancelledError:
-            status = 504  # which BentoML answers when it gives a request up
+            scope[STATUS] = 504  # which BentoML answers when it gives a request up
             raise
         finally:
-            REQUESTS.labels(path, str(status)).inc()
-            SECONDS.labels(path).observe(time.perf_counter() - begun)
+            counted(path, str(scope.get(STATUS, 500))).inc()
+            timed(path).observe(time.perf_counter() - begun)
 
 
 class LogSettings(BaseModel, extra="forbid", strict=True):

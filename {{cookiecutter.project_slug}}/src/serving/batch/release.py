@@ -1,6 +1,7 @@
 """`model score --release`: the release's own code, settings and model, in the environment that its uv.lock names."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from typing import Any
 from serving.rows.errors import ModelError
 
 PROJECT, LOCK = Path("pyproject.toml"), Path("uv.lock")
-SECRETS = ("TOKEN", "PASSWORD")  # in a variable's name: what opens GitHub and the registry; AWS_* opens IN and OUT
+# names of variables that a release's code does not get; AWS_* opens IN and OUT
+SECRET = re.compile(r"TOKEN|PASSW|SECRET|CREDENTIAL|_KEY(S|_ID)?$|^ACTIONS_(CACHE|ID|RESULTS|RUNTIME)_", re.IGNORECASE)
 
 
 def score_with(release: str, options: dict[str, Any]) -> None:
@@ -46,7 +48,7 @@ def score_with(release: str, options: dict[str, Any]) -> None:
 
 
 def _secret(variable: str) -> bool:
-    return not variable.startswith("AWS_") and any(part in variable for part in SECRETS)
+    return not variable.startswith("AWS_") and SECRET.search(variable) is not None
 
 
 def _command() -> str:
