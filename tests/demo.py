@@ -46,6 +46,7 @@ CUSTOMER = {  # as the CRM sends it
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"
 }  # the template's is not theirs
+ENVIRONMENT["IMAGE"] = "none"  # there is no registry on this machine
 
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 

@@ -78,7 +78,7 @@ class Laptop:
         link(origin, self.path, SERVE)
         # the environment's own `model` and `gitops` are the original's: this copy's go ahead of them
         paths = f"{origin / '.venv/bin'}{os.pathsep}"
-        self.env = environment(folder / "home") | {"PYTHONPATH": str(self.path / "src")}
+        self.env = environment(folder / "home") | {"PYTHONPATH": str(self.path / "src"), "IMAGE": "none"}
         self.env["PATH"] = paths + self.env["PATH"]
         self.run("git switch --quiet --create case")
 

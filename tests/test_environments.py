@@ -594,12 +594,20 @@ def test_a_manifest_that_was_edited_by_hand_is_shown_and_put_right(ann: Team) ->
 
 def test_a_rollback_passes_over_what_was_edited_by_hand(ann: Team) -> None:
     live(ann, "1.0.0")
-    good = ann.state("production")
-    edit(ann, "production", "manifests.yaml", image(good), f"evil.example.com/x@sha256:{'6' * 64}")
+    good, evil = ann.state("production"), f"evil.example.com/x@sha256:{'6' * 64}"
+    edit(ann, "production", "manifests.yaml", image(good), evil)
     ann.release("1.1.0")
     ann.gitops("promote", "staging")
     ann.gitops("promote", "production")
-    assert "passing over" in ann.gitops("rollback", "production")
+    settings = json.loads(ann.state("production")["release.json"])["settings"]
+    edit(ann, "production", "release.json", f'"settings": "{settings}"', f'"settings": "{"f" * 40}"')
+    assert json.loads(ann.gitops("status", "--json"))["production"]["rollback"] == "1.0.0"
+    assert ann.gitops("rollback", "production", "--offline") == good["manifests.yaml"], "and nothing else on stdout"
+    ann.gitops("rollback", "production")
+    assert ann.state("production") == good
+    for name in ("release.json", "manifests.yaml"):  # which then agree with each other
+        edit(ann, "production", name, image(good), evil)
+    ann.gitops("rollback", "production", "1.0.0")
     assert ann.state("production") == good
 
 

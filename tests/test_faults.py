@@ -18,23 +18,19 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 TAG = "refs/tags/churn-model@v1.0.0"
-STEPS = [  # each run dies before one of them, that is after the one above it
-    "› pulling the model",
-    "› building the Bento",
-    "› opening the model",
-    "› writing the notes",
-    "› building the image",
+# Each run dies before one of them. All start from a fresh clone, so these are the kills that leave another state
+# behind: nothing has left the machine, however far it was; the registry holds the image; it knows it by the version;
+# origin has the tag; there is an empty draft; one that lacks assets; a whole one.
+STEPS = [
     "› pushing it",
-    "› trying",
     "› naming it",
     "› tagging",
-    "› pushing the tag",
     "› drafting",
     "› uploading churn-model-1.0.0.bento",
     "› uploading SHA256SUMS",
     "› publishing",
 ]
-REBUILT = {STEPS[3], STEPS[5]}  # as on another machine; between these two, the image of the same commit is taken again
+REBUILT = "› naming it"  # as on another machine; after it, the image of the same commit is taken again
 
 
 class Runner:
@@ -121,7 +117,7 @@ def expect_one_whole(runner: Runner) -> None:
 
 def test_killed_after_each_step_it_ends_as_one_release(runner: Runner) -> None:
     for step in STEPS:
-        if step in REBUILT:
+        if step == REBUILT:
             runner.podman.forget()
         code, said = runner.release(dies_before=step)
         assert code == -9, f"{step}: {said}"

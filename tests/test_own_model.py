@@ -89,7 +89,7 @@ def project(champion: Path, tmp_path: Path) -> Laptop:
     made = Laptop(champion, tmp_path)
     link(champion / SLUG, made.path, ".venv")
     shutil.copytree(champion / SLUG / ".mypy_cache", made.path / ".mypy_cache")
-    made.env = environment(tmp_path / "home")
+    made.env = environment(tmp_path / "home") | {"IMAGE": "none"}
     made.run("uv sync --quiet")
     return made
 

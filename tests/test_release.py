@@ -61,7 +61,8 @@ def test_the_bento_holds_the_model_and_its_service_and_nothing_else(on_laptop: L
     on_laptop.write(".env", "PASSWORD=secret")
     on_laptop.write("src/serving/notes.txt", "secret")
     on_laptop.write("src/.env", "PASSWORD=secret")
-    on_laptop.run("git add --all --force", "git commit --quiet -m Secrets", "python -m gitops store push", RELEASE)
+    on_laptop.run("git add --force .env src/.env src/serving/notes.txt", "git commit --quiet -m Secrets")
+    on_laptop.run("python -m gitops store push", RELEASE)
     folder = on_laptop.path / "dist"
     with tarfile.open(folder / "churn-model-1.0.0.bento") as bento:
         names = {member.name.removeprefix("./") for member in bento.getmembers() if member.isfile()}
@@ -80,8 +81,13 @@ def test_the_bento_holds_the_model_and_its_service_and_nothing_else(on_laptop: L
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == checksum
 
 
-def test_the_released_service_scores_as_the_review_did(on_laptop: Laptop) -> None:
-    on_laptop.run("python -m gitops store push", RELEASE)
+def test_without_an_image_the_service_scores_as_the_review_did_and_the_version_is_free(on_laptop: Laptop) -> None:
+    on_laptop.run("python -m gitops store push")
+    del on_laptop.env["IMAGE"]
+    with pytest.raises(Failed, match=r"error: 1\.0\.0 is not released: dist/ holds its Bento .*IMAGE is not set here"):
+        on_laptop.run(RELEASE)
+    assert on_laptop.run("git tag") == "" and not (on_laptop.path / "dist/release.json").exists()
+    assert "and stop there, with nothing tagged. IMAGE is not set" in on_laptop.run(f"{RELEASE} --dry-run")
     inside = on_laptop.path / "dist/inside"
     with tarfile.open(on_laptop.path / "dist/churn-model-1.0.0.bento") as bento:
         bento.extractall(inside, filter="data")
@@ -180,6 +186,7 @@ def test_papers_that_can_t_be_written_leave_no_tag(
     on_laptop.run(f"git clone --quiet --bare . {origin}", f"git remote add origin {origin}")
     bend(on_laptop)
     on_laptop.run("git commit --quiet --all -m Bend", "python -m gitops store push")
+    on_laptop.run("git push --quiet origin case:main")
     with pytest.raises(Failed, match=f"error: .*{sentence}"):
         on_laptop.run(RELEASE)
     assert on_laptop.run("git tag") == "" and on_laptop.run("git ls-remote --tags origin") == ""

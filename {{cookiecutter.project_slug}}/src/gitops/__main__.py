@@ -149,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("status", help="which version runs where, since when, how good it is, and what waits")
     add.add_argument("--json", action="store_true", help="for other programs")
     add.set_defaults(run=_status)
+
+    add = commands.add_parser("releases", help="every release: who, when, data, metrics, image, where it ran and when")
+    add.add_argument("version", nargs="?", default="", help="only this one")
+    add.add_argument("--csv", action="store_true", help="for a spreadsheet, with all names in full")
+    add.set_defaults(run=_releases)
+
     add = commands.add_parser("image", help="build the image of this commit on this machine, and try it")
     add.add_argument("--version", default="dev", help="what the service calls itself (default: %(default)s)")
     add.set_defaults(run=_image)
@@ -264,6 +270,12 @@ def _status(arguments: argparse.Namespace) -> int:
     from gitops.environments.status import status
 
     return status(as_json=arguments.json)
+
+
+def _releases(arguments: argparse.Namespace) -> int:
+    from gitops.environments.releases import releases
+
+    return releases(arguments.version, as_csv=arguments.csv)
 
 
 def _image(arguments: argparse.Namespace) -> int:

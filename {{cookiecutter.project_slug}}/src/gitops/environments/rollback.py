@@ -6,7 +6,7 @@ since Monday, Friday's model comes back with Monday's replicas. Settings go back
 
 from dataclasses import replace
 
-from gitops import tags
+from gitops import mainline, tags
 from gitops.environments import branches
 from gitops.environments.branches import State
 from gitops.environments.manifests import images, render
@@ -107,22 +107,36 @@ def _earlier(environment: str, version: str, now: State, known: tags.Known) -> S
 
 
 def _intact(environment: str, version: str) -> State:
-    """Return the last state of a version whose manifests run the image that its release.json names.
+    """Return the last state of a version that nobody edited: its release is the one that first ran under this name.
+
+    The branch alone is asked, so that no tag can hold up a rollback or lead it elsewhere. What is passed over is told
+    on stderr: stdout may be manifests or JSON.
 
     Raises:
         CommandError: there is none.
     """
-    for state in branches.history(environment):
-        if state.version == version and state.release:
-            if state.release.image in images(state.file("manifests.yaml")):
-                return state
-            say(f"› passing over {state.commit[:9]}: its manifests, edited by hand, run another image than {version}'s")
+    states = [state for state in branches.history(environment) if state.version == version]
+    first = states[-1].release  # no later commit can change what it says
+    for state in states:
+        there = state.release
+        if not there or not first or (there.commit, there.image) != (first.commit, first.image):
+            wrong = f"its release.json, edited by hand, names another release than {version} when it first ran"
+        elif there.image not in images(state.file("manifests.yaml")):
+            wrong = f"its manifests, edited by hand, run another image than {version}'s"
+        else:
+            return state
+        say(f"› passing over {state.commit[:9]}: {wrong}", error=True)
     raise CommandError(f"no state of env/{environment} runs {version} as it was released: promote it by its name")
+
+
+def keeps_settings(now: State) -> bool:
+    """Tell whether a rollback from this state keeps its settings: they were applied by themselves, and main has them."""
+    return now.own_settings and mainline.holds(now.settings)
 
 
 def _settings(target: State, now: State) -> str:
     """Return the commit of the settings that the target gets: those applied since, if any, else its own."""
-    return now.settings if now.own_settings else target.settings
+    return now.settings if keeps_settings(now) else target.settings
 
 
 def _files(project: Project, target: State, now: State) -> dict[str, str]:
@@ -132,14 +146,14 @@ def _files(project: Project, target: State, now: State) -> dict[str, str]:
 
 
 def _about_settings(target: State, now: State) -> str:
-    if now.own_settings:
+    if keeps_settings(now):
         return f"the settings of {now.settings[:9]}, which were applied by themselves, stay"
     return "all of it as it ran then, byte for byte"
 
 
 def _message(project: Project, target: State, environment: str, now: State) -> list[str]:
     how = f"The files are those of {target.commit}, byte for byte."
-    if now.own_settings:
+    if keeps_settings(now):
         how = f"The release is that of {target.commit}; the settings of {now.settings} stay."
     title = f"Roll {environment} back to {project.name} {target.version}"
     return [title, "", f"It takes back {running(now)}, which ran since {now.since}.", how]

@@ -9,7 +9,7 @@ from gitops import tags
 from gitops.environments import apply, branches, deployed
 from gitops.environments.branches import ENVIRONMENTS, State
 from gitops.environments.deployed import Deployed
-from gitops.environments.rollback import previous
+from gitops.environments.rollback import keeps_settings, previous
 from gitops.environments.transition import subject
 from gitops.erase import record
 from gitops.identifiers import one_line
@@ -45,20 +45,14 @@ class _Place:
 def status(*, as_json: bool = False) -> int:
     """Print the environments as a table with what is to be said of each, or as JSON for other programs."""
     project = load()
-    for fetch in (branches.fetch, tags.fetch):
-        try:
-            fetch()
-        except CommandError as error:
-            if not as_json:
-                say(f"As of the last time that origin could be reached ({error}):")
-            break
+    refresh(quietly=as_json)
     known, erased = tags.known(project), record.erased_data()
     places = [_place(project, name, known, erased) for name in ENVIRONMENTS]
     if as_json:
         faults = {"faults": known.faults} if known.faults else {}
         say(json.dumps({place.name: _data(place) for place in places} | faults, indent=2))
         return 0
-    for line in _table([HEAD, *(_row(place.name, place.now) for place in places)]):
+    for line in table([HEAD, *(_row(place.name, place.now) for place in places)]):
         say(line)
     for place in places:
         for line in _lines(place):
@@ -68,6 +62,17 @@ def status(*, as_json: bool = False) -> int:
     if not known.releases:
         say("Nothing was released yet.")
     return 0
+
+
+def refresh(*, quietly: bool) -> None:
+    """Bring environments and tags here; where that can't be done, say so (unless `quietly`) and read what is here."""
+    for fetch in (branches.fetch, tags.fetch):
+        try:
+            fetch()
+        except CommandError as error:
+            if not quietly:
+                say(f"As of the last time that origin could be reached ({error}):")
+            break
 
 
 def _place(project: Project, name: str, known: tags.Known, erased: dict[str, record.Erasure]) -> _Place:
@@ -101,7 +106,7 @@ def _lines(place: _Place) -> list[str]:
     if now and place.erased:
         lines.append(f"{name}: {now.version} was trained on rows that were erased since ({place.erased}).")
     if now and place.back:
-        kept = f", and keeps the settings of {now.settings[:9]}" if now.own_settings else ""
+        kept = f", and keeps the settings of {now.settings[:9]}" if keeps_settings(now) else ""
         lines.append(f"A rollback of {name} takes back the model: {now.version or 'what runs'} → {place.back}{kept}.")
     for one in place.waiting:
         lines.append(f"Not yet in {name}: {one.version}, released {one.date[:10]} ({one.reason})")
@@ -141,7 +146,8 @@ def _metrics(facts: ReleaseFile) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in floats[:METRICS])
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
+def table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table whose columns are as wide as they need to be."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -18,6 +18,7 @@ ENGINES = ("podman", "docker", "buildah")
 CONTAINERFILE = Path("deploy/Containerfile")
 RUNTIME = Path("deploy/runtime.py")
 REVISION, IDENTITY = "org.opencontainers.image.revision", "gitops.identity"
+NONE = "none"  # the value of IMAGE where releases have no image
 EPOCH = "1970-01-01T00:00:00+00:00"
 # What Triton reads beside an ONNX file. Without it, it takes no more than four rows at once.
 TRITON = 'backend: "onnxruntime"\nmax_batch_size: 1000\n'
@@ -40,13 +41,13 @@ def engine() -> str:
 
 
 def repository() -> str:
-    """Return where images go, like `ghcr.io/acme/churn-model`, or "" for a team that makes none (IMAGE is `none`).
+    """Return where images go, like `ghcr.io/acme/churn-model`, or "" where IMAGE is `none` or not set.
 
     Raises:
         CommandError: IMAGE names no registry, or carries a tag.
     """
-    name = os.environ.get("IMAGE", "").strip().lower()
-    if name in ("", "none"):
+    name = _named()
+    if name in ("", NONE):
         return ""
     host, _, path = name.partition("/")
     if not path or not re.search(r"[.:]|^localhost$", host):
@@ -54,6 +55,11 @@ def repository() -> str:
     if re.search(r"[:@]", path):
         raise CommandError(f"IMAGE is {name!r}, with a tag or digest: leave that off, each release has its own")
     return name
+
+
+def none_wanted() -> bool:
+    """Tell whether the team said that its releases have no image; IMAGE that is not set says nothing."""
+    return _named() == NONE
 
 
 def login() -> None:
@@ -143,6 +149,10 @@ def retag(image: str, label: str) -> None:
     """
     name, _, digest = image.partition("@")
     registry.tag(name, digest, label)
+
+
+def _named() -> str:
+    return os.environ.get("IMAGE", "").strip().lower()
 
 
 def _parts(tag: str) -> tuple[str, str]:

@@ -16,6 +16,11 @@ from gitops.release.plan import Plan, plan_release
 from gitops.shell import CommandError, dvc, run, say, stream
 
 OUT = assets.DIST
+NO_IMAGE = (
+    "IMAGE is not set here, so there is no image that an environment could run. To finish it, push this commit to "
+    "main, where the workflow Release makes it, or run this again with IMAGE=registry/owner/name; for releases that "
+    "never have an image, with IMAGE=none"
+)
 
 
 def release(*, dry_run: bool = False) -> int:
@@ -64,10 +69,11 @@ def _check_lock() -> None:
 
 def _would(project: Project, plan: Plan) -> str:
     """Say what a release would do."""
-    where = image.repository()
-    made = f", push {where}:{plan.version}" if where else " (no image, as IMAGE is not set)"
-    bento_ = f"build {project.name}-{plan.version}.bento{made}"
-    return f"Would {bento_}, tag {plan.commit[:9]} as {plan.tag} and publish the GitHub release."
+    where, built = image.repository(), f"build {project.name}-{plan.version}.bento"
+    if not (where or plan.tagged or image.none_wanted()):
+        return f"Would {built} and stop there, with nothing tagged. {NO_IMAGE}"
+    made = f", push {where}:{plan.version}" if where else " (no image)"
+    return f"Would {built}{made}, tag {plan.commit[:9]} as {plan.tag} and publish the GitHub release."
 
 
 def _make(project: Project, plan: Plan) -> None:
@@ -88,6 +94,11 @@ def _make(project: Project, plan: Plan) -> None:
     if not plan.tagged:
         plan = replace(plan, image=_image(project, plan, built))
     notes, files = papers.write(prepared, plan.image, OUT)
+    if not (plan.tagged or plan.image or image.none_wanted()):
+        raise CommandError(
+            f"{plan.version} is not released: {OUT}/ holds its Bento and papers, and nothing was tagged, so the "
+            f"version is still free. {NO_IMAGE}"
+        )
     if not plan.tagged:
         _name(plan)
         say(f"› tagging {plan.commit[:9]}")
@@ -116,7 +127,6 @@ def _image(project: Project, plan: Plan, built: Path) -> str:
     """Build and push the image, and try it by its digest; "" for a team without images."""
     repository = image.repository()
     if not repository:
-        say("No IMAGE here, so no image and nothing for an environment to run.")
         return ""
     image.login()
     candidate = f"{repository}:candidate-{plan.identity[:12]}"

@@ -96,5 +96,6 @@ def _changed(project: Project) -> list[str]:
     names = sorted(tracked.keys() - set(changed) - {name for name in tracked if "\n" in name})
     here = run("git", "hash-object", "--stdin-paths", text="".join(f"{name}\n" for name in names)).splitlines()
     changed += [name for name, blob in zip(names, here, strict=True) if blob != tracked[name]]
-    new = [name for name in bento.contents(project) if name not in tracked and name != project.model]
+    wanted = [name for name in bento.contents(project) if name not in tracked and name != project.model]
+    new = [name for name in wanted if Path(name).exists()]  # what is missing is told by the build
     return sorted({*changed, *new})
