@@ -130,7 +130,7 @@ def _intact(environment: str, version: str) -> State:
 
 
 def keeps_settings(now: State) -> bool:
-    """Tell whether a rollback from this state keeps its settings: they were applied by themselves, and main has them."""
+    """Tell whether a rollback keeps the settings of this state: applied by themselves, and held by main."""
     return now.own_settings and mainline.holds(now.settings)
 
 
