@@ -78,10 +78,11 @@ def test_the_service_answers_with_reasons(project: Laptop) -> None:
 
 def test_a_file_is_scored_but_for_a_number_that_is_too_large(project: Laptop) -> None:
     rows = pd.read_parquet(project.path / "build/holdout.parquet")
-    rows.loc[3, "total_charges"] = 1e39  # infinite as float32, which scikit-learn refuses
+    place = rows.index[3]
+    rows.loc[place, "total_charges"] = 1e39  # infinite as float32, which scikit-learn refuses
     rows.to_parquet(project.path / "rows.parquet")
     project.run("python -m model score rows.parquet scored.csv")
     found, errors = (pd.read_csv(project.path / name) for name in ("scored.csv", "scored.csv.errors.csv"))
     assert errors["reason"].tolist() == ["beyond ±3.4e+38, the largest number that a model reads"]
-    assert found["id"].tolist() == rows["customer_id"].drop(3).tolist()
+    assert found["id"].tolist() == rows["customer_id"].drop(place).tolist()
     assert found["score"].to_numpy() == pytest.approx(scores(project.path)[found["id"]].to_numpy(), abs=1e-9)

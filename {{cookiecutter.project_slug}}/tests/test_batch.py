@@ -66,7 +66,7 @@ def test_the_label_and_the_model_are_told(project: Path) -> None:
         high = found["score"].astype(float) >= param("threshold")
         assert found["label"].tolist() == [target.positive if one else target.negative for one in high]
     else:
-        assert list(found) == ["id", "score", "model"]
+        assert list(found) == ["id", "score", "model_version", "model"]
 
 
 def test_every_output_holds_the_same(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
