@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import joblib
+import pandas as pd
 from model import data
 from model.pipeline import build, fit
 from serving.model_file.export import floor_thresholds
@@ -17,13 +18,17 @@ from serving.model_file.opening import MODEL
 from serving.rows.matrices import from_frame, named
 from serving.rows.parameters import params
 from serving.rows.schema import load_schema
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 folder = Path(sys.argv[1])
 schema, rows = load_schema(), data.read_rows(data.TRAIN)
 pipeline = build(schema, params())
 fit(pipeline, named(schema, from_frame(schema, rows)), data.truth(schema, rows), params())
 floor_thresholds(pipeline)  # as the export does
-joblib.dump(pipeline, folder / "pipeline.joblib")
+# callers' numbers are float64, and the thresholds are now between float32 numbers
+cast = FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": dict.fromkeys(schema.numbers, "float32")})
+joblib.dump(make_pipeline(cast, pipeline), folder / "pipeline.joblib")
 shutil.copyfile(MODEL, folder / "matrices.onnx")
 holdout = data.read_rows(data.HOLDOUT)[[schema.id, *schema.columns]]
 (folder / "rows.json").write_text(json.dumps(json.loads(holdout[:200].to_json(orient="records"))))

@@ -11,7 +11,7 @@ import pandas as pd
 folder = Path(sys.argv[1])
 rows = pd.read_json(folder / "rows.json", orient="records")
 pipeline = joblib.load(folder / "pipeline.joblib")
-inputs = rows[list(pipeline.feature_names_in_)]
+inputs = rows[list(pipeline[-1].feature_names_in_)]
 signature = mlflow.models.infer_signature(inputs, pipeline.predict_proba(inputs))
 mlflow.sklearn.save_model(
     pipeline,
