@@ -19,7 +19,7 @@ from act import Run
 from fake_github import FakeGitHub
 from fake_server import BOT_TOKEN, make_repository
 from gitops.markdown import code
-from gitops.review import claims, codec, scoring, verdict
+from gitops.review import claims, codec, independent, scoring, verdict
 from gitops.review.bootstrap import finite
 from gitops.review.decide import beside
 from gitops.review.record import LockState, MetricRow, Outcome, Verdict
@@ -28,6 +28,7 @@ from gitops.shell import CommandError
 from harness import ROOT, TEMPLATE, needs
 from laptop import Laptop
 from projects import project
+from test_description import GOOD as DESCRIBED
 from test_golden import edit_table
 from test_report import GOOD, SEGMENT
 from test_report import review as finished
@@ -116,6 +117,33 @@ def test_a_model_that_the_base_cant_score_is_never_just_green(
 def test_a_review_that_blocks_itself_does_not_hide_what_the_base_found(tmp_path: Path) -> None:
     given = sources(tmp_path, {"metrics": (LOST,)}, claims=("metrics.json is gone",))
     assert verdict.combined(given).reasons == ("metrics.json is gone", LOST.reason)
+
+
+@pytest.mark.parametrize(
+    ("described", "content", "opened"),
+    [
+        ("onnx", b"\x08\x08", True),
+        ("onnx", b"PK\x03\x04", False),
+        ("onnx", b"", False),
+        ("json", b"{}", False),
+        (None, b"\x08\x08", False),
+    ],
+)
+def test_only_a_file_that_runs_no_code_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: str | None, content: bytes, opened: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model").write_bytes(content)
+    text = None
+    if described:
+        form = DESCRIBED["model"] | {"file_format": described}
+        text = json.dumps(DESCRIBED | {"model": form})
+    given = state(), state(description=text)
+    if opened:
+        independent._check_format(project(model="model"), *given)
+        return
+    with pytest.raises(independent.Unjudged, match="may run code when it is opened"):
+        independent._check_format(project(model="model"), *given)
 
 
 @pytest.mark.parametrize("sha256", ["", "0" * 64])

@@ -115,11 +115,13 @@ def _check_rows(project: Project, base: CommitState, now: CommitState) -> None:
 def _check_format(project: Project, base: CommitState, now: CommitState) -> None:
     """Check that opening the model file runs no code, by what it is and not only by what it is called.
 
+    A file that no description names is of an unknown format.
+
     Raises:
         Unjudged: it may.
     """
     texts = [one.description for one in (base, now) if one.description]
-    names = {description.read(text, project.description).model.file_format for text in texts}
+    names = {description.read(text, project.description).model.file_format for text in texts} or {"unknown"}
     with Path(project.model).open("rb") as file:
         start = file.read(1)
     if odd := sorted(name for name in names if DATA_FORMATS.get(name) != start):
